@@ -1,0 +1,1 @@
+"""From profiles to offers - batching, saturation throughput, and the fleet factor."""

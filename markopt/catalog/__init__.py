@@ -1,0 +1,1 @@
+"""Instance types, function sizes, prices and profiles, validated on load."""

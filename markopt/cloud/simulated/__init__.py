@@ -1,0 +1,1 @@
+"""The simulated cloud - life cycles and bills around the request engine."""

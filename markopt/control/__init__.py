@@ -1,0 +1,1 @@
+"""The loop that observes, forecasts, plans and applies."""

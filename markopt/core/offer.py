@@ -1,0 +1,117 @@
+"""Ways to buy capacity: instances by purchase option, and functions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from markopt.errors import CatalogError
+
+
+class PurchaseOption(StrEnum):
+    """How an instance is paid for."""
+
+    ON_DEMAND = "on_demand"
+    SPOT = "spot"
+    BURSTABLE = "burstable"
+    CONTAINER = "container"
+
+
+@dataclass(frozen=True)
+class Batching:
+    """A batch is sent when it holds ``batch_size`` requests or its first has waited ``wait_s``."""
+
+    batch_size: int = 1
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One way to buy instance capacity, with all that planning and simulation need of it.
+
+    ``name`` is unique in a problem (``c5.large/spot``). ``pool`` is instance type x zone: what
+    spot interruptions have in common. ``service_times_s[b-1]`` is the mean service time of a batch
+    of b on one of the ``servers`` model servers, for b = 1 .. ``batching.batch_size``.
+    ``saturation_rps`` is what the instance serves per second when never idle.
+    ``interruption_per_h`` is the hazard of a spot interruption per instance-hour.
+    ``stock`` is the largest count that can be had, None without a limit.
+
+    Raises:
+        CatalogError: a value is out of range.
+    """
+
+    name: str
+    instance_type: str
+    purchase: PurchaseOption
+    pool: str
+    vcpus: float
+    price_usd_per_s: float
+    saturation_rps: float
+    batching: Batching
+    service_times_s: tuple[float, ...]
+    servers: int = 1
+    service_time_cv: float = 0.0
+    launch_delay_s: float = 100.0
+    interruption_per_h: float = 0.0
+    minimum_billed_s: float = 60.0
+    stock: int | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("price_usd_per_s", "saturation_rps"):
+            value = getattr(self, key)
+            if not (math.isfinite(value) and value > 0.0):
+                raise CatalogError(f"Offer '{self.name}': {key} must be positive, got {value}")
+        for key in ("launch_delay_s", "interruption_per_h", "minimum_billed_s", "service_time_cv"):
+            value = getattr(self, key)
+            if not (math.isfinite(value) and value >= 0.0):
+                raise CatalogError(f"Offer '{self.name}': {key} must not be negative, got {value}")
+        if len(self.service_times_s) != self.batching.batch_size:
+            raise CatalogError(
+                f"Offer '{self.name}': needs a service time for every batch up to "
+                f"{self.batching.batch_size}, got {len(self.service_times_s)}"
+            )
+
+
+@dataclass(frozen=True)
+class FunctionOffer:
+    """A function size (Lambda) that takes the requests that instances cannot serve in time.
+
+    ``service_time_s`` is the time of one request on a warm environment, ``cold_start_s`` is added
+    on a cold one. Billed time is rounded up to ``billing_step_s``. Warm environments beyond those
+    in use cost ``warm_price_usd_per_s`` each; unused ones are lost after ``idle_timeout_s``.
+    """
+
+    name: str
+    memory_gb: float
+    service_time_s: float
+    price_usd_per_gb_s: float
+    price_usd_per_invocation: float
+    billing_step_s: float = 0.1
+    service_time_cv: float = 0.0
+    cold_start_s: float = 1.0
+    idle_timeout_s: float = 600.0
+    concurrency_limit: int = 1000
+    warm_price_usd_per_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        for key in ("memory_gb", "service_time_s", "billing_step_s"):
+            value = getattr(self, key)
+            if not (math.isfinite(value) and value > 0.0):
+                raise CatalogError(f"Function '{self.name}': {key} must be positive, got {value}")
+
+    def price_usd(self, duration_s: float) -> float:
+        """Return the bill of one invocation that ran ``duration_s`` seconds."""
+        steps = math.ceil(duration_s / self.billing_step_s - 1e-9)
+        billed_s = steps * self.billing_step_s
+        return self.price_usd_per_invocation + billed_s * self.memory_gb * self.price_usd_per_gb_s
+
+    @property
+    def price_usd_per_request(self) -> float:
+        """Bill of one request on a warm environment."""
+        return self.price_usd(self.service_time_s)
+
+    @property
+    def warm_rps(self) -> float:
+        """Requests per second that one warm environment serves (mu_lambda)."""
+        return 1.0 / self.service_time_s

@@ -1,0 +1,103 @@
+"""One provisioning decision as plain data: saved, replayed, compared, sent to another solver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pydantic import ConfigDict
+
+from markopt.core.fleet import FleetState
+from markopt.core.forecast import Forecast
+from markopt.core.offer import FunctionOffer, Offer
+from markopt.core.service import Service
+from markopt.core.throughput import RequiredThroughput
+from markopt.errors import ConfigError
+
+PROBLEM_SCHEMA = "markopt.problem/1"
+
+
+@dataclass(frozen=True)
+class SloWindow:
+    """Requests and violations so far in the SLO's current window, and what is left of it."""
+
+    requests: int = 0
+    violations: int = 0
+    remaining_s: float = 3600.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Account limits; None means without a limit."""
+
+    max_vcpus: float | None = None
+    max_launches_per_interval: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """All that a planner may know at one decision.
+
+    ``forecast`` covers intervals t = 0 .. H-1 from ``time_s`` on. ``required_throughput`` holds a
+    curve for every instance type among ``offers``. ``history_peak_rps`` is the largest interval
+    rate of the history that policies may learn from. ``recent_rps`` are the observed rates, oldest
+    first, of the last intervals, and ``recent_bin_rps`` the rates in its 5 s bins of the last one.
+    Same problem, same plan.
+
+    Raises:
+        ConfigError: no offers, names that are not unique, or a missing curve.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    time_s: float
+    interval_s: float
+    service: Service
+    offers: tuple[Offer, ...]
+    function: FunctionOffer | None
+    fleet: FleetState
+    forecast: Forecast
+    required_throughput: RequiredThroughput
+    window: SloWindow = field(default_factory=SloWindow)
+    limits: Limits = field(default_factory=Limits)
+    history_peak_rps: float = 0.0
+    recent_rps: tuple[float, ...] = ()
+    recent_bin_rps: tuple[float, ...] = ()
+    schema: str = PROBLEM_SCHEMA
+
+    def __post_init__(self) -> None:
+        if self.schema != PROBLEM_SCHEMA:
+            raise ConfigError(
+                f"problem.schema: this version reads '{PROBLEM_SCHEMA}', got '{self.schema}'"
+            )
+        names = [offer.name for offer in self.offers]
+        if len(set(names)) != len(names):
+            raise ConfigError(f"problem.offers: names must be unique, got {names}")
+        for offer in self.offers:
+            if offer.instance_type not in self.required_throughput.curves:
+                raise ConfigError(
+                    f"problem.required_throughput: no curve for instance type "
+                    f"'{offer.instance_type}' of offer '{offer.name}'"
+                )
+        if self.interval_s <= 0.0 or abs(self.forecast.interval_s - self.interval_s) > 1e-9:
+            raise ConfigError(
+                f"problem.interval_s: must be positive and the forecast's, got {self.interval_s} "
+                f"and {self.forecast.interval_s}"
+            )
+
+    @property
+    def horizon(self) -> int:
+        """Number of intervals that the forecast covers."""
+        return self.forecast.horizon
+
+    def offer(self, name: str) -> Offer:
+        """Return the offer of that name.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        for offer in self.offers:
+            if offer.name == name:
+                return offer
+        raise ConfigError(
+            f"Offer '{name}' is not in the problem; offers: {[o.name for o in self.offers]}"
+        )

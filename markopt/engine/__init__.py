@@ -1,0 +1,1 @@
+"""The compiled request-level kernel - no clouds, no policies."""

@@ -1,0 +1,1 @@
+"""Episodes, comparisons, metrics and reports."""

@@ -1,0 +1,1 @@
+"""Forecasters of the arrival rate, all as joint sample paths."""

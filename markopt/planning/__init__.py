@@ -1,0 +1,1 @@
+"""Planners - the program, MArk's greedy heuristic and baselines."""
