@@ -11,7 +11,6 @@ from markopt.core.plan import Plan
 from markopt.core.problem import Problem
 from markopt.errors import ConfigError, MarkoptError
 
-
 T = TypeVar("T")
 
 
