@@ -7,11 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class OfferFleet:
-    """Instances of one offer: ``ready`` serve now; each pending one is ready in so many seconds."""
+    """Instances of one offer: ``ready`` serve now; each pending one is ready in so many seconds.
+
+    ``noticed`` of the ready ones have been told that they will be interrupted within minutes: they
+    serve still, but a plan cannot count on them.
+    """
 
     offer: str
     ready: int = 0
     pending_ready_in_s: tuple[float, ...] = ()
+    noticed: int = 0
 
     @property
     def billed(self) -> int:

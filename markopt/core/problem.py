@@ -40,7 +40,10 @@ class Problem:
     ``forecast`` covers intervals t = 0 .. H-1 from ``time_s`` on. ``required_throughput`` holds a
     curve for every instance type among ``offers``. ``history_peak_rps`` is the largest interval
     rate of the history that policies may learn from. ``recent_rps`` are the observed rates, oldest
-    first, of the last intervals, and ``recent_bin_rps`` the rates in its 5 s bins of the last one.
+    first, of the last 60 intervals, and ``recent_bin_rps`` the rates in the 5 s bins of the last one.
+    ``recent_targets_rps`` is the saturation throughput that each of the last plans, oldest first,
+    wanted; ``since_scale_out_s`` and ``since_scale_in_s`` tell how long ago the fleet was changed
+    (None: never).
     Same problem, same plan.
 
     Raises:
@@ -62,6 +65,9 @@ class Problem:
     history_peak_rps: float = 0.0
     recent_rps: tuple[float, ...] = ()
     recent_bin_rps: tuple[float, ...] = ()
+    recent_targets_rps: tuple[float, ...] = ()
+    since_scale_out_s: float | None = None
+    since_scale_in_s: float | None = None
     schema: str = PROBLEM_SCHEMA
 
     def __post_init__(self) -> None:
