@@ -1,1 +1,20 @@
 """The compiled request-level kernel - no clouds, no policies."""
+
+from markopt.engine.engine import (
+    EngineSettings,
+    FunctionKind,
+    RequestEngine,
+    ServerKind,
+    latency_edges_s,
+)
+from markopt.engine.state import Dispatcher, Path
+
+__all__ = [
+    "Dispatcher",
+    "EngineSettings",
+    "FunctionKind",
+    "Path",
+    "RequestEngine",
+    "ServerKind",
+    "latency_edges_s",
+]

@@ -1,0 +1,122 @@
+"""The arrays that the compiled kernel works on, and the names of their scalar entries."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+LATENCY_SUBBINS_LOG2 = 7
+"""Each octave of response time is split into 2**7 bins: at most 1/128 = 0.78 % wide."""
+LATENCY_OCTAVES = 30
+LATENCY_LOWEST_EXPONENT = -15
+"""The histogram spans 2**-15 s (31 us) to 2**15 s (9 h); outside it the end bins hold."""
+
+MULTIPLIER_COUNT = 4096
+"""Quantiles per service-time distribution: each draw picks one of them."""
+
+
+class Path(IntEnum):
+    """How a request was answered."""
+
+    INSTANCES = 0
+    FUNCTION_WARM = 1
+    FUNCTION_COLD = 2
+    REFUSED = 3
+
+
+class Dispatcher(IntEnum):
+    """Compiled rules that choose the server of a request.
+
+    ``LEAST_EXPECTED_DELAY`` sends it where it is expected to be answered first;
+    ``WEIGHTED_ROUND_ROBIN`` (MArk's) takes servers in turn, in proportion to their throughput.
+    """
+
+    LEAST_EXPECTED_DELAY = 0
+    WEIGHTED_ROUND_ROBIN = 1
+
+
+class Scalar(IntEnum):
+    """Entries of ``EngineState.scalars`` (float64)."""
+
+    START_S = 0
+    BINS_PER_S = 1
+    RT_MAX_S = 2
+    QUEUE_LIMIT_S = 3
+    LATENCY_SUM_S = 4
+    LATENCY_MAX_S = 5
+    FUNCTION_TIME_S = 6
+    FUNCTION_COLD_START_S = 7
+    FUNCTION_IDLE_TIMEOUT_S = 8
+    FUNCTION_BILLING_STEPS_PER_S = 9
+    VIRTUAL_TIME = 10
+    LAST_ARRIVAL_S = 11
+
+
+class Counter(IntEnum):
+    """Entries of ``EngineState.counters`` (int64)."""
+
+    REQUESTS = 0
+    DISPATCHER = 1
+    BOUNCER = 2
+    KINDS = 3
+    SEED = 4
+    FUNCTION_PRESENT = 5
+    FUNCTION_LIMIT = 6
+    FUNCTION_PROVISIONED = 7
+    FUNCTION_BUSY = 8
+    FUNCTION_IDLE = 9
+    FUNCTION_IDLE_BOTTOM = 10
+    FUNCTION_BILLED_STEPS = 11
+    FUNCTION_INVOCATIONS = 12
+    FUNCTION_COLD_STARTS = 13
+    RECORD = 14
+    RECORD_FROM = 15
+    IN_BATCHES = 16
+
+
+class EngineState(NamedTuple):
+    """Everything that the kernel reads and writes.
+
+    Servers (first axis: slot): ``kind``, ``free_at_s`` (when its last closed batch ends),
+    ``key`` (its place in its heap), ``heap_of`` and ``heap_position``, ``open_count``,
+    ``open_first_s``, ``member_s`` and ``member_index`` (arrivals of the open batch).
+    Kinds (first axis: kind): ``batch_size``, ``wait_s``, ``service_time_s[kind, b]``, ``guard``
+    (factor on a service time that the bouncer counts with), ``stride``, ``multiplier``.
+    Heaps: two per kind (free servers; open batches), or one in all for weighted round robin.
+    Functions: ``function_busy_s`` (a heap of release times), ``function_idle_s`` (a ring of
+    idle-since times, newest at the top). Bins and histograms: see ``RequestStatistics``.
+    """
+
+    scalars: NDArray[np.float64]
+    counters: NDArray[np.int64]
+    kind: NDArray[np.int32]
+    free_at_s: NDArray[np.float64]
+    key: NDArray[np.float64]
+    heap_of: NDArray[np.int32]
+    heap_position: NDArray[np.int32]
+    open_count: NDArray[np.int32]
+    open_first_s: NDArray[np.float64]
+    member_s: NDArray[np.float64]
+    member_index: NDArray[np.int64]
+    batch_size: NDArray[np.int32]
+    wait_s: NDArray[np.float64]
+    service_time_s: NDArray[np.float64]
+    guard: NDArray[np.float64]
+    stride: NDArray[np.float64]
+    multiplier: NDArray[np.float64]
+    heap_slot: NDArray[np.int32]
+    heap_size: NDArray[np.int32]
+    function_multiplier: NDArray[np.float64]
+    function_busy_s: NDArray[np.float64]
+    function_idle_s: NDArray[np.float64]
+    arrivals: NDArray[np.int64]
+    late: NDArray[np.int64]
+    late_known: NDArray[np.int64]
+    refused: NDArray[np.int64]
+    spilled: NDArray[np.int64]
+    latency: NDArray[np.int64]
+    response_s: NDArray[np.float64]
+    path: NDArray[np.int8]
