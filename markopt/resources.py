@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -29,3 +30,12 @@ def resolve_data_path(path: str | Path) -> Path:
         return given
     shipped = shipped_folder("data") / given
     return shipped if shipped.exists() else given
+
+
+def cache_folder() -> Path:
+    """Return the folder for results that can be computed again (``MARKOPT_CACHE`` sets it)."""
+    given = os.environ.get("MARKOPT_CACHE")
+    if given:
+        return Path(given)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "markopt"

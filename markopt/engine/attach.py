@@ -43,9 +43,10 @@ _FIELDS = len(EngineState._fields)
 def address_table(state: EngineState) -> NDArray[np.int64]:
     """Return, for each field of ``state``, its address and its first and last dimension."""
     table = np.zeros((_FIELDS, 3), dtype=np.int64)
-    for row, array in enumerate(state):
+    for row, name in enumerate(EngineState._fields):
+        array = getattr(state, name)
         if not array.flags.c_contiguous:
-            raise ValueError(f"EngineState: field {state._fields[row]} must be C-contiguous")
+            raise ValueError(f"EngineState: field {name} must be C-contiguous")
         table[row] = array.ctypes.data, array.shape[0], array.shape[-1]
     return table
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +109,9 @@ class RequestEngine:
         self.kinds = tuple(kinds)
         self.function = function
         self._free_slots: list[int] = []
-        self._state = _new_state(settings, self.kinds, function, start_s, end_s, seed)
+        self._state = _new_state(
+            settings, self.kinds, function, start_s=start_s, end_s=end_s, seed=seed
+        )
         self._table = address_table(self._state)
         self._slots_used = 0
 
@@ -254,6 +256,7 @@ def _new_state(
     settings: EngineSettings,
     kinds: tuple[ServerKind, ...],
     function: FunctionKind | None,
+    *,
     start_s: float,
     end_s: float,
     seed: int,
@@ -337,7 +340,7 @@ _SLOT_FIELDS = (
 
 def _with_more_slots(state: EngineState) -> EngineState:
     """Return the state with twice as many server slots."""
-    grown = {name: _doubled(getattr(state, name), axis=0) for name in _SLOT_FIELDS}
+    grown: dict[str, Any] = {name: _doubled(getattr(state, name), axis=0) for name in _SLOT_FIELDS}
     grown["heap_of"][len(state.heap_of) :] = -1
     grown["heap_slot"] = _doubled(state.heap_slot, axis=1)
     return state._replace(**grown)

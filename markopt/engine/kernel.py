@@ -80,12 +80,12 @@ def draw_index(seed, index):
 # --- heaps of servers, smallest key first, ties by slot number ---
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _before(s, a, b):
     return s.key[a] < s.key[b] or (s.key[a] == s.key[b] and a < b)
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _sift_up(s, heap, at):
     slot = s.heap_slot[heap, at]
     while at > 0:
@@ -100,7 +100,7 @@ def _sift_up(s, heap, at):
     s.heap_position[slot] = at
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _sift_down(s, heap, at):
     size = s.heap_size[heap]
     slot = s.heap_slot[heap, at]
@@ -123,7 +123,7 @@ def _sift_down(s, heap, at):
     s.heap_position[slot] = at
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _insert(s, heap, slot):
     at = s.heap_size[heap]
     s.heap_size[heap] = at + 1
@@ -132,7 +132,7 @@ def _insert(s, heap, slot):
     _sift_up(s, heap, at)
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _remove(s, slot):
     heap = s.heap_of[slot]
     at = s.heap_position[slot]
@@ -150,29 +150,26 @@ def _remove(s, slot):
 # --- counts ---
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _bin(s, time_s):
     at = int((time_s - s.scalars[_START_S]) * s.scalars[_BINS_PER_S])
     last = len(s.arrivals) - 1
-    if at > last:
-        at = last
-    return max(at, 0)
+    return max(min(at, last), 0)
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _latency_bin(response_s):
     bits = np.float64(response_s).view(np.int64)
     at = (bits >> _LATENCY_SHIFT) - _LATENCY_OFFSET
     return min(max(at, 0), _LATENCY_BINS - 1)
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _record(s, arrival_s, completion_s, path, index):
     response_s = completion_s - arrival_s
     s.latency[path, _latency_bin(response_s)] += 1
     s.scalars[_LATENCY_SUM_S] += response_s
-    if response_s > s.scalars[_LATENCY_MAX_S]:
-        s.scalars[_LATENCY_MAX_S] = response_s
+    s.scalars[_LATENCY_MAX_S] = max(s.scalars[_LATENCY_MAX_S], response_s)
     if response_s > s.scalars[_RT_MAX_S] + _TIME_TOLERANCE_S:
         s.late[_bin(s, arrival_s)] += 1
         s.late_known[_bin(s, completion_s)] += 1
@@ -181,7 +178,7 @@ def _record(s, arrival_s, completion_s, path, index):
         s.path[index - s.counters[_RECORD_FROM]] = path
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _refuse(s, arrival_s, index):
     s.refused[_bin(s, arrival_s)] += 1
     if s.counters[_RECORD]:
@@ -192,7 +189,7 @@ def _refuse(s, arrival_s, index):
 # --- batches ---
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _close(s, slot, start_s):
     """Start the open batch of ``slot`` at ``start_s``: its answers are known from here on."""
     kind = s.kind[slot]
@@ -207,14 +204,14 @@ def _close(s, slot, start_s):
     s.counters[_IN_BATCHES] -= count
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _open_start_s(s, slot):
     """When the open batch of ``slot`` starts if nobody else joins it."""
     due_s = s.open_first_s[slot] + s.wait_s[s.kind[slot]]
     return max(due_s, s.free_at_s[slot])
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _place(s, slot, arrival_s, index):
     """Put a request into the open batch of ``slot`` (a new one if there is none).
 
@@ -241,7 +238,7 @@ def _place(s, slot, arrival_s, index):
     return False
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _would_start_s(s, slot, arrival_s):
     """When the batch that a request would be part of on ``slot`` would start."""
     kind = s.kind[slot]
@@ -253,7 +250,7 @@ def _would_start_s(s, slot, arrival_s):
     return max(arrival_s + s.wait_s[kind], s.free_at_s[slot])
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _admits(s, slot, arrival_s, start_s):
     """Bouncer: may a request join ``slot``, so that its whole batch is answered within RT_max?"""
     if s.counters[_BOUNCER] == 0:
@@ -268,7 +265,7 @@ def _admits(s, slot, arrival_s, start_s):
 # --- dispatch ---
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _close_due(s, kind, before_s):
     """Close the open batches of a kind whose start has passed; their servers are free again."""
     opened = 2 * kind + 1
@@ -283,7 +280,7 @@ def _close_due(s, kind, before_s):
         _insert(s, 2 * kind, slot)
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _least_expected_delay(s, arrival_s, index):
     """Serve a request where it is expected to be answered first. Returns False if nowhere."""
     best_s = np.inf
@@ -324,7 +321,7 @@ def _least_expected_delay(s, arrival_s, index):
     return True
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _weighted_round_robin(s, arrival_s, index):
     """Offer a request to the server whose turn it is. Returns False if its bouncer refuses."""
     if s.heap_size[0] == 0:
@@ -343,7 +340,7 @@ def _weighted_round_robin(s, arrival_s, index):
     return True
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _any_server(s):
     heaps = 1 if s.counters[_DISPATCHER] == 1 else 2 * s.counters[_KINDS]
     for heap in range(heaps):
@@ -355,7 +352,7 @@ def _any_server(s):
 # --- functions ---
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _busy_push(s, release_s):
     busy = s.function_busy_s
     at = s.counters[_FUNCTION_BUSY]
@@ -369,7 +366,7 @@ def _busy_push(s, release_s):
     busy[at] = release_s
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _busy_pop(s):
     busy = s.function_busy_s
     top = busy[0]
@@ -391,7 +388,7 @@ def _busy_pop(s):
     return top
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _settle_functions(s, now_s):
     """Move environments that have finished to the idle ones; drop those idle for too long."""
     ring = len(s.function_idle_s)
@@ -411,7 +408,7 @@ def _settle_functions(s, now_s):
         s.counters[_FUNCTION_IDLE] -= 1
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, forceinline=True)
 def _spill(s, arrival_s, index):
     """Answer a request on a function; refuse it where there is none or all are busy."""
     if s.counters[_FUNCTION_PRESENT] == 0:
@@ -468,7 +465,7 @@ def serve(table, arrivals_s):
 
 @numba.njit(cache=True)
 def advance(table, until_s):
-    """Close every open batch that starts before ``until_s``; no arrival before it is still to come."""
+    """Close every open batch that starts before ``until_s``: no earlier arrival is to come."""
     s = attach(table)
     if s.counters[_DISPATCHER] == 1:
         for at in range(s.heap_size[0]):

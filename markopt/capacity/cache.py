@@ -1,0 +1,42 @@
+"""Results of slow calibrations, kept on disk under a digest of all that they depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from markopt.resources import cache_folder
+
+
+def cached(kind: str, inputs: dict[str, Any], compute: Callable[[], Any]) -> Any:
+    """Return ``compute()`` as JSON data, from disk where the same inputs were computed before.
+
+    An unreadable or damaged file counts as absent. A folder that cannot be written to costs speed
+    only.
+    """
+    text = json.dumps(inputs, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    path = cache_folder() / kind / f"{digest}.json"
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        pass
+    value = compute()
+    _store(path, value)
+    return value
+
+
+def _store(path: Path, value: Any) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        with os.fdopen(handle, "w") as file:
+            json.dump(value, file)
+        Path(temporary).replace(path)
+    except OSError:
+        return
