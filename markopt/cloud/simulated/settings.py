@@ -1,0 +1,66 @@
+"""Settings of the simulated cloud, checked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markopt.engine import Dispatcher
+from markopt.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """Rules and random processes of the simulated cloud.
+
+    Args:
+        dispatcher: ``least_expected_delay`` or ``weighted_round_robin`` (MArk's).
+        bouncer: refuse at arrival what no server can answer within ``RT_max`` and spill it.
+        queue_limit_s: without the bouncer, requests that would wait longer are refused.
+        bin_s: width of the bins that an observer sees.
+        arrival_block_s: arrivals are drawn in blocks of this length.
+        launch_delay_cv: coefficient of variation of launch delays (lognormal around the offer's).
+        pending_s: first part of a launch, which is not billed.
+        spot_notice_s: time between the notice of a spot interruption and the interruption.
+        spot_shock_share: share of the interruption hazard that comes as shocks to a whole pool.
+        spot_shock_size: share of a pool's instances that one shock takes.
+        spot_outage_s: mean time after a shock in which the pool gives no instances.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    dispatcher: str = "least_expected_delay"
+    bouncer: bool = True
+    queue_limit_s: float = 60.0
+    bin_s: float = 5.0
+    arrival_block_s: float = 60.0
+    launch_delay_cv: float = 0.1
+    pending_s: float = 0.0
+    spot_notice_s: float = 120.0
+    spot_shock_share: float = 0.5
+    spot_shock_size: float = 0.5
+    spot_outage_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        rules = [rule.name.lower() for rule in Dispatcher]
+        if self.dispatcher not in rules:
+            raise ConfigError(f"cloud.dispatcher: expected one of {rules}, got '{self.dispatcher}'")
+        for key in ("queue_limit_s", "bin_s", "arrival_block_s"):
+            if not getattr(self, key) > 0.0:
+                raise ConfigError(f"cloud.{key}: must be positive, got {getattr(self, key)}")
+        for key in ("launch_delay_cv", "pending_s", "spot_notice_s", "spot_outage_s"):
+            if not getattr(self, key) >= 0.0:
+                raise ConfigError(f"cloud.{key}: must not be negative, got {getattr(self, key)}")
+        if not 0.0 <= self.spot_shock_share <= 1.0:
+            raise ConfigError(
+                f"cloud.spot_shock_share: must lie in [0, 1], got {self.spot_shock_share}"
+            )
+        if not 0.0 < self.spot_shock_size <= 1.0:
+            raise ConfigError(
+                f"cloud.spot_shock_size: must lie in (0, 1], got {self.spot_shock_size}"
+            )
+
+    @property
+    def dispatch_rule(self) -> Dispatcher:
+        """The compiled rule that ``dispatcher`` names."""
+        return Dispatcher[self.dispatcher.upper()]
