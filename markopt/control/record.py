@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from markopt.core import ActionReport, Actions, Plan
+from markopt.core import ActionReport, Actions, FleetState, Plan, SloWindow
+
+
+@dataclass(frozen=True)
+class MonitorDecision:
+    """One launch by the SLO monitor, and the average share of violations that made it act."""
+
+    time_s: float
+    violation_share: float
+    actions: Actions
+    report: ActionReport
 
 
 @dataclass(frozen=True, eq=False)
@@ -12,9 +22,12 @@ class IntervalRecord:
     """One control interval: what was forecast and decided at its start, what came of it by its end.
 
     ``arrivals``, ``spilled``, ``late`` and ``refused`` are the observed counts of the interval.
-    ``forecast_*_rps`` is the forecast of this very interval, made at its start. ``ready`` and
+    ``forecast_*_rps`` is the forecast of this very interval, made at its start; ``pinball`` its
+    mean pinball loss in requests/s (NaN where nothing was observed). ``ready`` and
     ``billed`` map offers to instance counts right after the actions were applied; ``bill_usd`` is
-    the cumulative bill at the end. Wall-clock readings go to ``timing.json`` only.
+    the cumulative bill at the end. ``observed_rps`` (the rate of the interval before, NaN without
+    data), ``fleet`` and ``window`` are what was known when the plan was made; ``scale_in_frozen``
+    tells that missing data forbade terminations. Wall-clock readings go to ``timing.json`` only.
     """
 
     start_s: float
@@ -38,3 +51,8 @@ class IntervalRecord:
     monitor_launches: int = 0
     forecast_wall_s: float = field(default=0.0, compare=False)
     plan_wall_s: float = field(default=0.0, compare=False)
+    observed_rps: float = float("nan")
+    fleet: FleetState = field(default_factory=FleetState)
+    window: SloWindow = field(default_factory=SloWindow)
+    scale_in_frozen: bool = False
+    monitor_decisions: tuple[MonitorDecision, ...] = ()

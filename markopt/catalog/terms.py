@@ -1,0 +1,181 @@
+"""What a cloud sells, as data: instance types, spot terms, function sizes, with their evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, final
+
+from markopt.catalog.lookup import unknown_name
+from markopt.errors import CatalogError
+
+Confidence = Literal["measured", "list", "code", "paper", "quoted", "assumed"]
+"""How a figure is known.
+
+``measured``: a published measurement; ``list``: a public price list; ``code``: read in released
+code; ``paper``: printed in a paper; ``quoted``: widely quoted, not checked again; ``assumed``: a
+default of ours.
+"""
+
+
+@final
+@dataclass(frozen=True)
+class Evidence:
+    """Where a figure comes from, and how it is known."""
+
+    source: str
+    confidence: Confidence
+
+
+@final
+@dataclass(frozen=True)
+class SpotTerms:
+    """Spot purchase of an instance type.
+
+    ``usd_per_h`` is the typical price over all zones; ``zone_usd_per_h`` maps each zone whose
+    price is known to its own (empty: no zone is known). ``interruption_per_h`` is the hazard of an
+    interruption per instance-hour.
+    """
+
+    usd_per_h: float
+    interruption_per_h: float
+    evidence: Evidence
+    zone_usd_per_h: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """Zones with a known price, sorted."""
+        return tuple(sorted(self.zone_usd_per_h))
+
+
+@final
+@dataclass(frozen=True)
+class InstanceType:
+    """An instance type, or a container size (``container``), as the price list has it.
+
+    ``gpu`` names the accelerator, None without one. ``baseline_vcpus`` is how many vCPUs' worth
+    of work a burstable type may do for ever (its CPU credits per minute), None where the type is
+    not burstable.
+    ``launch_delay_s`` runs from the launch until the model server is ready;
+    ``stopped_start_delay_s`` from the start of a stopped burstable standby. ``evidence`` has the
+    keys ``price`` and ``launch``, and ``sagemaker``, ``burst`` and ``stopped_start`` where the
+    type has such figures.
+    """
+
+    name: str
+    vcpus: float
+    memory_gb: float
+    on_demand_usd_per_h: float
+    launch_delay_s: float
+    evidence: dict[str, Evidence]
+    gpu: str | None = None
+    spot: SpotTerms | None = None
+    sagemaker_usd_per_h: float | None = None
+    baseline_vcpus: float | None = None
+    stopped_start_delay_s: float | None = None
+    container: bool = False
+
+    @property
+    def burstable(self) -> bool:
+        """True where the type runs on CPU credits."""
+        return self.baseline_vcpus is not None
+
+    @property
+    def baseline_share(self) -> float | None:
+        """Share of all vCPUs that a burstable type may use for ever; None where it is not one."""
+        return None if self.baseline_vcpus is None else self.baseline_vcpus / self.vcpus
+
+    @property
+    def on_demand_usd_per_s(self) -> float:
+        """On-demand price per second."""
+        return self.on_demand_usd_per_h / 3600.0
+
+
+@final
+@dataclass(frozen=True)
+class FunctionSize:
+    """A function's memory size; ``cold_start_s`` is what a request waits for a new environment."""
+
+    memory_mb: int
+    cold_start_s: float
+    evidence: Evidence
+
+    @property
+    def name(self) -> str:
+        """The platform's name in profiles: ``lambda/<MB>``."""
+        return f"lambda/{self.memory_mb}"
+
+    @property
+    def memory_gb(self) -> float:
+        """Memory in the GB that are billed (1 GB = 1024 MB)."""
+        return self.memory_mb / 1024.0
+
+
+@final
+@dataclass(frozen=True)
+class FunctionTerms:
+    """How functions (Lambda) are sold: price, billing step, limits and memory sizes.
+
+    ``price_usd_per_gb_s`` applies to ordinary invocations. An environment that is kept warm costs
+    ``warm_price_usd_per_gb_s`` all the time, and ``warm_use_price_usd_per_gb_s`` (in place of
+    the ordinary price) while it serves. ``evidence`` has the keys ``price``, ``warm``,
+    ``concurrency``, ``memory`` and ``idle``.
+    """
+
+    price_usd_per_gb_s: float
+    price_usd_per_invocation: float
+    billing_step_s: float
+    warm_price_usd_per_gb_s: float
+    warm_use_price_usd_per_gb_s: float
+    concurrency_limit: int
+    max_memory_mb: int
+    idle_timeout_s: float
+    sizes: tuple[FunctionSize, ...]
+    evidence: dict[str, Evidence]
+
+    def size(self, platform: str) -> FunctionSize:
+        """Return the size of the platform ``lambda/<MB>``.
+
+        Raises:
+            CatalogError: there is none of that name; the text lists those that exist.
+        """
+        for size in self.sizes:
+            if size.name == platform:
+                return size
+        raise CatalogError(unknown_name("Function size", platform, [s.name for s in self.sizes]))
+
+    def warm_price_usd_per_s(self, size: FunctionSize) -> float:
+        """Return the price of one environment of this size kept warm for a second."""
+        return self.warm_price_usd_per_gb_s * size.memory_gb
+
+
+@final
+@dataclass(frozen=True)
+class Catalog:
+    """Everything that one region sold at one time.
+
+    Instance types are in the file's order. ``functions`` is None where none are on sale.
+    """
+
+    name: str
+    region: str
+    as_of: str
+    minimum_billed_s: float
+    spot_notice_s: float
+    instance_types: tuple[InstanceType, ...]
+    functions: FunctionTerms | None
+    evidence: dict[str, Evidence]
+
+    def names(self) -> list[str]:
+        """Return the names of all instance types, in the file's order."""
+        return [entry.name for entry in self.instance_types]
+
+    def instance_type(self, name: str) -> InstanceType:
+        """Return the instance type of that name.
+
+        Raises:
+            CatalogError: there is none; the text lists those that exist.
+        """
+        for entry in self.instance_types:
+            if entry.name == name:
+                return entry
+        raise CatalogError(unknown_name(f"{self.name}: instance type", name, self.names()))

@@ -1,0 +1,89 @@
+"""Settings of the control loop, checked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from markopt.control.monitor import check_monitor
+from markopt.core import Limits
+from markopt.errors import ConfigError
+
+_WHOLE = ("horizon", "samples", "monitor_cool_down_rounds", "max_launches_per_interval")
+
+
+@dataclass(frozen=True)
+class ControllerSettings:
+    """How the loop decides; field names are the keys of the ``controller`` config group.
+
+    A plan is made every ``interval_s`` from a forecast of ``samples`` joint paths over ``horizon``
+    intervals. Between plans the SLO monitor (see ``SloMonitor``), unless ``monitor`` is off, looks
+    every ``monitor_period_s``. ``keep_until_minimum`` and ``make_before_break_share`` go to
+    ``actuate``; ``max_vcpus`` and ``max_launches_per_interval`` are the limits that planners and
+    monitor obey (None: without a limit). The monitor's defaults are those of MArk's released code.
+
+    Raises:
+        ConfigError: a value is out of range or of the wrong kind; the text names the key.
+    """
+
+    interval_s: float = 60.0
+    horizon: int = 15
+    samples: int = 100
+    keep_until_minimum: bool = True
+    make_before_break_share: float = 1.0
+    monitor: bool = True
+    monitor_period_s: float = 5.0
+    monitor_weight: float = 0.001
+    monitor_threshold_share: float = 0.02
+    monitor_cool_down_rounds: int = 5
+    monitor_offer: str = "auto"
+    max_vcpus: float | None = None
+    max_launches_per_interval: int | None = None
+
+    def __post_init__(self) -> None:
+        self._check_types()
+        for key in ("horizon", "samples"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"controller.{key}: must be at least 1, got {getattr(self, key)}")
+        if not self.interval_s > 0.0:
+            raise ConfigError(f"controller.interval_s: must be positive, got {self.interval_s}")
+        if not 0.0 <= self.make_before_break_share <= 1.0:
+            raise ConfigError(
+                "controller.make_before_break_share: must lie in [0, 1], got "
+                f"{self.make_before_break_share}"
+            )
+        if not 0.0 < self.monitor_period_s <= self.interval_s:
+            raise ConfigError(
+                "controller.monitor_period_s: must be positive and at most interval_s "
+                f"({self.interval_s}), got {self.monitor_period_s}"
+            )
+        check_monitor(
+            self.monitor_weight, self.monitor_threshold_share, self.monitor_cool_down_rounds
+        )
+        for key in ("max_vcpus", "max_launches_per_interval"):
+            limit = getattr(self, key)
+            if limit is not None and limit < 0:
+                raise ConfigError(f"controller.{key}: must not be negative, got {limit}")
+
+    def _check_types(self) -> None:
+        """Refuse what YAML or a command line can put in the place of a number or a switch."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None and field.default is None:
+                continue
+            if field.name in _WHOLE:
+                fits, wanted = type(value) is int, "a whole number"
+            elif isinstance(field.default, bool):
+                fits, wanted = isinstance(value, bool), "true or false"
+            elif isinstance(field.default, str):
+                fits, wanted = isinstance(value, str), "a name"
+            else:
+                fits = type(value) in (int, float) and math.isfinite(value)
+                wanted = "a finite number"
+            if not fits:
+                raise ConfigError(f"controller.{field.name}: must be {wanted}, got {value!r}")
+
+    @property
+    def limits(self) -> Limits:
+        """The account limits."""
+        return Limits(self.max_vcpus, self.max_launches_per_interval)
