@@ -47,8 +47,7 @@ class SimulatedCloud:
         arrivals: the requests, from ``start_s`` on.
         start_s: begin of the simulated span.
         end_s: its end; time cannot be advanced beyond it.
-        seed: source of all randomness but the arrivals'.
-        arrival_rng: generator that the arrival process draws from.
+        seed: source of all randomness, in streams of their own (see ``arrival_generator``).
         initial_fleet: instances per offer that are ready at ``start_s``.
         record_requests: keep each request's response time and path.
     """
@@ -64,7 +63,6 @@ class SimulatedCloud:
         start_s: float,
         end_s: float,
         seed: np.random.SeedSequence,
-        arrival_rng: np.random.Generator,
         initial_fleet: Mapping[str, int] | None = None,
         record_requests: bool = False,
     ) -> None:
@@ -93,7 +91,9 @@ class SimulatedCloud:
         )
         self._launch_rng = np.random.default_rng(launch_seed)
         self._market = SpotMarket(offers, settings, start_s=start_s, seed=spot_seed)
-        self._source = _ArrivalBuffer(arrivals, arrival_rng, start_s, settings.arrival_block_s)
+        self._source = _ArrivalBuffer(
+            arrivals, arrival_generator(seed), start_s, settings.arrival_block_s
+        )
         self._bill = InstanceBill(offers)
         self._instances: dict[str, Instance] = {}
         self._ids = count(1)
@@ -359,6 +359,11 @@ class SimulatedCloud:
 def _stream(seed: np.random.SeedSequence, at: int) -> np.random.SeedSequence:
     """Return a child of ``seed`` without changing it, so that it can be derived again."""
     return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, at))
+
+
+def arrival_generator(seed: np.random.SeedSequence) -> np.random.Generator:
+    """Return the generator from which a cloud of this seed draws its arrivals."""
+    return np.random.default_rng(_stream(seed, 0))
 
 
 def _function_kind(function: FunctionOffer | None) -> FunctionKind | None:
