@@ -47,7 +47,8 @@ class SimulatedCloud:
         arrivals: the requests, from ``start_s`` on.
         start_s: begin of the simulated span.
         end_s: its end; time cannot be advanced beyond it.
-        seed: source of all randomness, in streams of their own (see ``arrival_generator``).
+        seed: source of all randomness, in streams of their own.
+        arrival_rng: generator of the arrivals; by default ``arrival_generator(seed)``.
         initial_fleet: instances per offer that are ready at ``start_s``.
         record_requests: keep each request's response time and path.
     """
@@ -63,6 +64,7 @@ class SimulatedCloud:
         start_s: float,
         end_s: float,
         seed: np.random.SeedSequence,
+        arrival_rng: np.random.Generator | None = None,
         initial_fleet: Mapping[str, int] | None = None,
         record_requests: bool = False,
     ) -> None:
@@ -92,7 +94,7 @@ class SimulatedCloud:
         self._launch_rng = np.random.default_rng(launch_seed)
         self._market = SpotMarket(offers, settings, start_s=start_s, seed=spot_seed)
         self._source = _ArrivalBuffer(
-            arrivals, arrival_generator(seed), start_s, settings.arrival_block_s
+            arrivals, arrival_rng or arrival_generator(seed), start_s, settings.arrival_block_s
         )
         self._bill = InstanceBill(offers)
         self._instances: dict[str, Instance] = {}
