@@ -1,1 +1,43 @@
-"""Forecasters of the arrival rate, all as joint sample paths."""
+"""Forecasters of the arrival rate, all as joint sample paths.
+
+Models are loaded when they are asked for, so that importing this package loads neither torch nor
+statsmodels.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from markopt.forecasting.protocol import Forecaster
+
+if TYPE_CHECKING:
+    from markopt.forecasting.arima import Arima
+    from markopt.forecasting.calibration import Calibrated
+    from markopt.forecasting.last_value import LastValue
+    from markopt.forecasting.lstm import Lstm
+    from markopt.forecasting.oracle import Oracle
+    from markopt.forecasting.seasonal_naive import SeasonalNaive
+
+__all__ = ["Arima", "Calibrated", "Forecaster", "LastValue", "Lstm", "Oracle", "SeasonalNaive"]
+
+_MODULE_OF = {
+    "Arima": "arima",
+    "Calibrated": "calibration",
+    "LastValue": "last_value",
+    "Lstm": "lstm",
+    "Oracle": "oracle",
+    "SeasonalNaive": "seasonal_naive",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a model's module on first use."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted(__all__)

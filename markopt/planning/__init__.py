@@ -1,1 +1,31 @@
-"""Planners - the program, MArk's greedy heuristic and baselines."""
+"""Planners - the program, MArk's greedy heuristic and baselines - and the bounds on them."""
+
+from markopt.planning.cheapest_fleet import cheapest_fleet
+from markopt.planning.clairvoyant import ClairvoyantBound, clairvoyant_bound
+from markopt.planning.evaluator import PlanEvaluation, evaluate_plan
+from markopt.planning.greedy import Greedy
+from markopt.planning.greedy_released import GreedyReleased
+from markopt.planning.lambda_only import LambdaOnly
+from markopt.planning.program import Program
+from markopt.planning.protocol import Planner
+from markopt.planning.square_root_staffing import SquareRootStaffing
+from markopt.planning.standbys import WithStandbys
+from markopt.planning.static_peak import StaticPeak
+from markopt.planning.target_tracking import TargetTracking
+
+__all__ = [
+    "ClairvoyantBound",
+    "Greedy",
+    "GreedyReleased",
+    "LambdaOnly",
+    "PlanEvaluation",
+    "Planner",
+    "Program",
+    "SquareRootStaffing",
+    "StaticPeak",
+    "TargetTracking",
+    "WithStandbys",
+    "cheapest_fleet",
+    "clairvoyant_bound",
+    "evaluate_plan",
+]

@@ -1,0 +1,200 @@
+"""ARIMA and seasonal ARIMA: fitted seldom by statsmodels, filtered every interval."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, Self, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from markopt.core import Forecast, RateSeries
+from markopt.errors import ConfigError, DataError
+from markopt.forecasting.draws import joint_normals
+from markopt.forecasting.history import ObservedHistory, require_fitted, require_size, steps_of
+from markopt.forecasting.state_space import Filter, StateSpace
+
+_LARGEST_LOG_RATE = 25.0  # 7e10 requests/s: keeps exp of an unlucky path finite
+
+
+@final
+class Arima:
+    """(Seasonal) ARIMA of the rate, Gaussian joint paths from its state space.
+
+    Parameters are estimated by maximum likelihood on the last ``window_s``; between two fits the
+    Kalman filter takes in every interval at once, and gaps as missing observations.
+
+    Args:
+        order: (p, d, q).
+        seasonal_order: (P, D, Q, s), s in intervals; (0, 0, 0, 0) without a season.
+        refit_every: intervals between two fits while updating; None never fits again.
+        log: model log(1 + rate) instead of the rate.
+        window_s: the newest part of the history that a fit uses, seconds.
+        max_iterations: of the likelihood's maximisation.
+    """
+
+    def __init__(
+        self,
+        order: Sequence[int] = (2, 0, 1),
+        seasonal_order: Sequence[int] = (0, 0, 0, 0),
+        refit_every: int | None = 1440,
+        log: bool = True,
+        *,
+        window_s: float = 259200.0,
+        max_iterations: int = 50,
+    ) -> None:
+        self.order = order
+        self.seasonal_order = seasonal_order
+        self.refit_every = refit_every
+        self.log = log
+        self.window_s = window_s
+        self.max_iterations = max_iterations
+        self.converged = False
+        self._history: ObservedHistory | None = None
+        self._filter: Filter | None = None
+        self._parameters: NDArray[np.float64] | None = None
+        self._since_fit = 0
+
+    def fit(self, history: RateSeries) -> Self:
+        """Estimate the parameters.
+
+        Raises:
+            DataError: fewer intervals with data than ten per parameter and two seasons.
+            ConfigError: the orders are not whole numbers of the right count.
+        """
+        self._check_orders()
+        steps_of("Arima", "window_s", self.window_s, history.interval_s)
+        self._history = ObservedHistory("Arima", history)
+        self._parameters = None
+        self._estimate()
+        return self
+
+    def update(self, observed: RateSeries) -> None:
+        """Filter the new intervals one by one; fit again when ``refit_every`` have passed."""
+        history = require_fitted("Arima", self._history)
+        filtered = self._fitted_filter()
+        for index in range(len(observed)):
+            rate = observed.rate_rps[index : index + 1]
+            at = observed.start_s + index * observed.interval_s
+            history.append(RateSeries(at, observed.interval_s, rate))
+            self._since_fit += 1
+            if self.refit_every is not None and self._since_fit >= self.refit_every:
+                self._estimate()
+                filtered = self._fitted_filter()
+            else:
+                filtered.append(float(np.log1p(rate[0]) if self.log else rate[0]))
+
+    def forecast(self, horizon: int, samples: int, rng: np.random.Generator) -> Forecast:
+        """Return joint Gaussian paths (log-normal with ``log``), cut off at zero."""
+        history = require_fitted("Arima", self._history)
+        require_size("Arima", horizon, samples)
+        mean, covariance = self._fitted_filter().predict(horizon)
+        deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-18))
+        values, vectors = np.linalg.eigh(covariance / np.outer(deviation, deviation))
+        factor = vectors * np.sqrt(np.maximum(values, 0.0))
+        paths = mean + deviation * joint_normals(rng, samples, factor)
+        if self.log:
+            paths = np.expm1(np.minimum(paths, _LARGEST_LOG_RATE))
+        return Forecast.equally_likely(history.end_s, history.interval_s, np.maximum(paths, 0.0))
+
+    @property
+    def parameters(self) -> NDArray[np.float64]:
+        """The estimated parameters, in the order of statsmodels' SARIMAX.
+
+        Raises:
+            ConfigError: nothing was fitted.
+        """
+        if self._parameters is None:
+            raise ConfigError("Arima: must be fitted before it has parameters, got no history")
+        return self._parameters
+
+    def predict(self, horizon: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return mean (horizon,) and covariance (horizon, horizon) of the next values.
+
+        Of log(1 + rate) with ``log``, else of the rate.
+        """
+        return self._fitted_filter().predict(horizon)
+
+    def _check_orders(self) -> None:
+        for key, orders, count in (
+            ("order", self.order, 3),
+            ("seasonal_order", self.seasonal_order, 4),
+        ):
+            if len(orders) != count or any(int(o) != o or o < 0 for o in orders):
+                raise ConfigError(
+                    f"forecaster.{key}: needs {count} whole numbers of at least 0, got "
+                    f"{list(orders)}"
+                )
+        if self.refit_every is not None and self.refit_every < 1:
+            raise ConfigError(
+                f"forecaster.refit_every: must be at least 1 or null, got {self.refit_every}"
+            )
+
+    def _fitted_filter(self) -> Filter:
+        if self._filter is None:
+            raise ConfigError("Arima: must be fitted before update or forecast, got no history")
+        return self._filter
+
+    def _estimate(self) -> None:
+        """Fit to the newest window and take over the filter's state at its end."""
+        from statsmodels.tsa.statespace.sarimax import SARIMAX
+
+        history = require_fitted("Arima", self._history)
+        window = steps_of("Arima", "window_s", self.window_s, history.interval_s)
+        values = (history.logs if self.log else history.rates)[-window:].copy()
+        self._require_enough(values)
+        # A stationary model needs a level: the window's mean is steadier than a fitted intercept.
+        stationary = int(self.order[1]) + int(self.seasonal_order[1]) == 0
+        level = float(np.nanmean(values)) if stationary else 0.0
+        model = SARIMAX(
+            values - level,
+            order=tuple(int(o) for o in self.order),
+            seasonal_order=tuple(int(o) for o in self.seasonal_order),
+        )
+        with warnings.catch_warnings():
+            # Poor starting values and an early end are routine; ``converged`` tells the latter.
+            warnings.simplefilter("ignore")
+            result = model.fit(
+                start_params=self._parameters, disp=False, maxiter=self.max_iterations
+            )
+        if not np.all(np.isfinite(result.params)):
+            raise DataError(
+                f"Arima: no finite parameters of order {list(self.order)} fit {len(values)} "
+                "intervals; use a lower order"
+            )
+        self.converged = bool(result.mle_retvals.get("converged", False))
+        self._parameters = np.asarray(result.params, dtype=np.float64)
+        self._filter = _filter_at_end(result, level)
+        self._since_fit = 0
+
+    def _require_enough(self, values: np.ndarray[Any, Any]) -> None:
+        known = int(np.isfinite(values).sum())
+        p, d, q = self.order
+        seasonal_p, seasonal_d, seasonal_q, season = self.seasonal_order
+        needed = 10 * (p + q + seasonal_p + seasonal_q + 2)
+        needed += d + season * (seasonal_d + 2 if season else 0)
+        if known < needed:
+            raise DataError(
+                f"Arima: order {list(self.order)} with season {list(self.seasonal_order)} needs a "
+                f"history of at least {needed} intervals with data in its window, got {known}"
+            )
+
+
+def _filter_at_end(result: Any, level: float) -> Filter:
+    """Return our filter, standing behind the last interval of a statsmodels fit."""
+    matrices = result.model.ssm
+    selection = matrices["selection"]
+    model = StateSpace(
+        design=np.array(matrices["design"][0]),
+        transition=np.array(matrices["transition"]),
+        noise=np.array(selection @ matrices["state_cov"] @ selection.T),
+        state_intercept=np.reshape(matrices["state_intercept"], (len(selection), -1))[:, 0].copy(),
+        observation_intercept=level + float(np.ravel(matrices["obs_intercept"])[0]),
+        observation_variance=float(np.ravel(matrices["obs_cov"])[0]),
+    )
+    return Filter(
+        model,
+        np.array(result.filter_results.predicted_state[:, -1]),
+        np.array(result.filter_results.predicted_state_cov[:, :, -1]),
+    )

@@ -1,0 +1,203 @@
+"""The program as a planner: build, climb the ladder, adapt required throughput to the mix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from markopt.core import Offer, Plan, Problem
+from markopt.errors import ConfigError, Infeasible, PlanningError
+from markopt.planning.greedy import Greedy
+from markopt.planning.lambda_only import LambdaOnly
+from markopt.planning.program.builder import BuilderOptions, BuiltProgram, build_program
+from markopt.planning.program.data import SpillUnits, demand_data, fleet_data
+from markopt.planning.program.foresight import Spread, lead_time_problem
+from markopt.planning.program.ladder import Solution, billed_counts, climb
+from markopt.planning.program.presolve import undominated_offers
+from markopt.planning.program.reason import describe
+from markopt.planning.program.recourse import recourse
+from markopt.planning.program.solver import SolverOptions
+from markopt.planning.requirement import (
+    REMIX_ROUNDS,
+    candidate_offers,
+    fleet_mix,
+    function_in_time,
+    mix_of,
+    remixed,
+    required_rps,
+    warm_count,
+)
+from markopt.planning.transition import held_plan, rows_plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """Least expected cost over the horizon under the SLO's budget of misses, solved by HiGHS.
+
+    DESIGN section 5; docs/formulation.md gives every symbol. ``headroom`` multiplies the demand
+    paths. ``integer_intervals`` are whole numbers (None: the largest launch delay + 1), continuous
+    after. ``cut_count`` bounds the cuts per interval. ``spill_units``: a shortage spills
+    ``requests`` in proportion to demand, or ``throughput`` (each request counts Q(D)/D times).
+    ``spread``: beyond the launch delay cover only what will be unknown when capacity for then is
+    decided (``lead_time``), or the whole spread of the paths with one fleet plan (``open_loop``).
+    ``terminal_value_share`` of an instance's boot bill is credited for what is ready at the end.
+    ``mip_rel_gap``, ``max_nodes`` and ``time_limit_s`` end a solve; with a time limit a plan
+    can no longer be replayed bit for bit.
+
+    Raises:
+        ConfigError: an argument is out of range.
+    """
+
+    KNOB: ClassVar[str | None] = "headroom"
+    KNOB_GRID: ClassVar[tuple[float, ...]] = (0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.35, 1.5)
+
+    headroom: float = 1.0
+    integer_intervals: int | None = None
+    cut_count: int = 20
+    spill_units: SpillUnits = "requests"
+    spread: Spread = "lead_time"
+    terminal_value_share: float = 0.0
+    mip_rel_gap: float = 1e-3
+    max_nodes: int = 2000
+    time_limit_s: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.headroom > 0.0:
+            raise ConfigError(f"planner.headroom: must be positive, got {self.headroom}")
+        if self.cut_count < 2:
+            raise ConfigError(f"planner.cut_count: must be at least 2, got {self.cut_count}")
+        if self.integer_intervals is not None and self.integer_intervals < 1:
+            raise ConfigError(
+                f"planner.integer_intervals: must be at least 1, got {self.integer_intervals}"
+            )
+        if self.spill_units not in ("requests", "throughput"):
+            raise ConfigError(
+                f"planner.spill_units: must be 'requests' or 'throughput', got '{self.spill_units}'"
+            )
+        if self.spread not in ("lead_time", "open_loop"):
+            raise ConfigError(
+                f"planner.spread: must be 'lead_time' or 'open_loop', got '{self.spread}'"
+            )
+        if not 0.0 <= self.terminal_value_share <= 1.0:
+            raise ConfigError(
+                f"planner.terminal_value_share: must lie in [0, 1], got {self.terminal_value_share}"
+            )
+
+    def plan(self, problem: Problem) -> Plan:
+        """Return the plan of least expected cost.
+
+        Raises:
+            Infeasible: no offer answers in time, and no function does either.
+        """
+        try:
+            offers = undominated_offers(problem, candidate_offers(problem))
+        except Infeasible:
+            if function_in_time(problem.function, problem.service.slo):
+                return LambdaOnly().plan(problem)
+            raise
+        solved = self._solve(self.stated_problem(problem), offers)
+        if solved is None:
+            return self._fallback(problem)
+        built, solution = solved
+        return _as_plan(problem, built, solution)
+
+    def stated_problem(self, problem: Problem) -> Problem:
+        """Return the problem whose cost is minimized: its forecast has the ``spread`` asked for.
+
+        Raises:
+            Infeasible: no offer answers in time.
+        """
+        if self.spread == "open_loop":
+            return problem
+        return lead_time_problem(problem, candidate_offers(problem))
+
+    def build(self, problem: Problem, mix: Mapping[str, float] | None = None) -> BuiltProgram:
+        """Return the model of a decision, for a look at it or to write it to a file.
+
+        Raises:
+            Infeasible: no offer answers in time.
+        """
+        offers = undominated_offers(problem, candidate_offers(problem))
+        held = fleet_mix(problem, offers) if mix is None else mix
+        return self._build(self.stated_problem(problem), offers, held)
+
+    def _build(
+        self, problem: Problem, offers: tuple[Offer, ...], mix: Mapping[str, float]
+    ) -> BuiltProgram:
+        options = BuilderOptions(self.integer_intervals, self.cut_count, self.terminal_value_share)
+        demand = demand_data(problem, mix, self.headroom, self.spill_units)
+        return build_program(
+            problem, fleet_data(problem, offers), demand, recourse(problem), options
+        )
+
+    def _solve(
+        self, problem: Problem, offers: tuple[Offer, ...]
+    ) -> tuple[BuiltProgram, Solution] | None:
+        """Solve, read the plan's mix, and solve again while required throughput moves."""
+        options = SolverOptions(self.mip_rel_gap, self.max_nodes, self.time_limit_s, self.seed)
+        mix = fleet_mix(problem, offers)
+        mean_rps = problem.forecast.mean_rps() * self.headroom
+        for round_ in range(REMIX_ROUNDS):
+            built = self._build(problem, offers, mix)
+            solution = climb(built, problem.limits, options)
+            if solution is None:
+                return None
+            held = solution.values[built.ready].sum(axis=1)
+            planned = mix_of(offers, np.where(held > 1e-6, held, 0.0)) if held.any() else mix
+            moved = remixed(
+                required_rps(problem, mean_rps, mix), required_rps(problem, mean_rps, planned)
+            )
+            if not moved or round_ == REMIX_ROUNDS - 1:
+                return built, solution
+            mix = planned
+        return None
+
+    def _fallback(self, problem: Problem) -> Plan:
+        """Return greedy's plan or, if it has none either, keep the fleet."""
+        try:
+            plan = Greedy(headroom=self.headroom).plan(problem)
+        except PlanningError as error:
+            return held_plan(problem, "program", f"keep the fleet: {error}")
+        return rows_plan(
+            problem,
+            "program",
+            plan.targets,
+            plan.warm_functions,
+            rung="greedy",
+            reason=f"the solver gave no plan within the limits, greedy did: {plan.reason}",
+        )
+
+
+def _as_plan(problem: Problem, built: BuiltProgram, solution: Solution) -> Plan:
+    billed = billed_counts(built, solution.values)
+    names = [offer.name for offer in problem.offers]
+    targets = np.zeros((len(names), problem.horizon), dtype=np.int64)
+    rows = [names.index(offer.name) for offer in built.fleet.offers]
+    targets[rows] = np.ceil(billed - 1e-6).astype(np.int64)
+    return Plan(
+        planner="program",
+        time_s=problem.time_s,
+        offers=tuple(names),
+        targets=targets,
+        warm_functions=_warm(problem, built, solution.values),
+        rung=solution.rung,
+        reason=describe(problem, built, solution.values),
+        objective_usd=solution.objective_usd,
+        bound_usd=solution.bound_usd,
+        solver_status=solution.solver_status,
+    )
+
+
+def _warm(problem: Problem, built: BuiltProgram, values: NDArray[np.float64]) -> NDArray[np.int64]:
+    if built.own.warm_limit == 0:
+        return np.zeros(problem.horizon, dtype=np.int64)
+    if built.own.warm_usd > 0.0:
+        wanted = np.ceil(built.warm_environments(values) - 1e-6)
+        return np.asarray(np.clip(wanted, 0, built.own.warm_limit), dtype=np.int64)
+    largest = built.demand.spill_rps(built.capacity_rps(values)).max(axis=0)
+    return warm_count(problem, largest, built.demand.expected_rps)

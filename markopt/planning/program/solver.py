@@ -1,0 +1,161 @@
+"""The border to HiGHS: one function solves a SparseModel and normalizes what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from markopt.errors import SolverFailed
+from markopt.planning.program.model import SparseModel
+
+# Rounds of HiGHS that cost more time than they save on models of this size.
+SWITCHED_OFF = (
+    "mip_heuristic_run_feasibility_jump",
+    "mip_heuristic_run_rins",
+    "mip_heuristic_run_rens",
+    "mip_heuristic_run_root_reduced_cost",
+    "mip_allow_restart",
+    "mip_detect_symmetry",
+)
+
+Status = Literal["optimal", "limit", "infeasible", "unbounded", "failed"]
+
+
+@dataclass(frozen=True)
+class SolverOptions:
+    """Limits of one solve. ``max_nodes`` rather than time, so that a decision can be replayed."""
+
+    relative_gap: float = 1e-3
+    max_nodes: int = 2000
+    time_limit_s: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class SolverAnswer:
+    """What a solve gave: ``values`` None without a feasible point, ``raw`` the solver's words."""
+
+    status: Status
+    raw: str
+    objective: float | None
+    bound: float | None
+    values: NDArray[np.float64] | None
+
+
+def solve_model(
+    model: SparseModel, options: SolverOptions, *, relaxed: bool = False, scale: float = 1.0
+) -> SolverAnswer:
+    """Solve with HiGHS on one thread; ``relaxed`` drops the integrality.
+
+    ``scale`` multiplies the costs inside the solver only, to keep them near 1 where its
+    tolerances are meant.
+
+    Raises:
+        SolverFailed: HiGHS does not accept the model.
+    """
+    import highspy
+
+    highs = _new_highs(highspy, options)
+    accepted = highs.passModel(_highs_lp(highspy, model, relaxed=relaxed, scale=scale))
+    if accepted == highspy.HighsStatus.kError:
+        raise SolverFailed(
+            f"HiGHS: needs a well-formed model, refused one of {len(model.cost)} columns and "
+            f"{len(model.row_lower)} rows"
+        )
+    highs.run()
+    return _answer(highspy, highs, mip=bool(model.integer.any()) and not relaxed, scale=scale)
+
+
+def write_model(model: SparseModel, path: Path) -> None:
+    """Write the model, with names, as ``.lp`` or ``.mps`` by the path's ending."""
+    import highspy
+
+    highs = _new_highs(highspy, SolverOptions())
+    lp = _highs_lp(highspy, model, relaxed=False, scale=1.0)
+    lp.col_names_ = [_plain(name) for name in model.column_names()]
+    lp.row_names_ = [_plain(name) for name in model.row_names()]
+    highs.passModel(lp)
+    unfinished = path.with_name(f"unfinished-{path.name}")
+    highs.writeModel(str(unfinished))
+    unfinished.replace(path)
+
+
+def _plain(name: str) -> str:
+    return name.replace("[", "_").replace("]", "").replace(",", "_")
+
+
+def _new_highs(highspy: Any, options: SolverOptions) -> Any:
+    # The base class: the derived one's callbacks announce themselves on standard output.
+    highs = highspy.Highs.__bases__[0]()
+    highs.setOptionValue("output_flag", False)
+    highs.setOptionValue("threads", 1)
+    highs.setOptionValue("random_seed", options.seed)
+    highs.setOptionValue("mip_rel_gap", options.relative_gap)
+    highs.setOptionValue("mip_max_nodes", options.max_nodes)
+    for name in SWITCHED_OFF:
+        highs.setOptionValue(name, False)
+    if options.time_limit_s is not None:
+        highs.setOptionValue("time_limit", options.time_limit_s)
+    return highs
+
+
+def _highs_lp(highspy: Any, model: SparseModel, *, relaxed: bool, scale: float) -> Any:
+    lp = highspy.HighsLp()
+    lp.num_col_ = len(model.cost)
+    lp.num_row_ = len(model.row_lower)
+    lp.col_cost_ = model.cost * scale
+    lp.col_lower_ = model.lower
+    lp.col_upper_ = model.upper
+    lp.row_lower_ = model.row_lower
+    lp.row_upper_ = model.row_upper
+    lp.offset_ = model.offset * scale
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    lp.a_matrix_.start_ = model.starts.astype(np.int32)
+    lp.a_matrix_.index_ = model.columns.astype(np.int32)
+    lp.a_matrix_.value_ = model.values
+    if model.integer.any() and not relaxed:
+        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+        lp.integrality_ = [kinds[flag] for flag in model.integer.astype(int).tolist()]
+    return lp
+
+
+def _answer(highspy: Any, highs: Any, *, mip: bool, scale: float) -> SolverAnswer:
+    raw_status = highs.getModelStatus()
+    status = _status(highspy, raw_status)
+    info = highs.getInfo()
+    usable = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+    values = np.array(highs.getSolution().col_value) if usable else None
+    objective = info.objective_function_value / scale if usable else None
+    bound: float | None = None
+    if mip:
+        if np.isfinite(info.mip_dual_bound):
+            bound = info.mip_dual_bound / scale
+    elif status == "optimal":
+        bound = objective
+    raw = highs.modelStatusToString(raw_status)
+    return SolverAnswer(status, raw, objective, bound, values)
+
+
+def _status(highspy: Any, raw: Any) -> Status:
+    kinds = highspy.HighsModelStatus
+    limits = (
+        kinds.kTimeLimit,
+        kinds.kIterationLimit,
+        kinds.kSolutionLimit,
+        kinds.kObjectiveBound,
+        kinds.kObjectiveTarget,
+        kinds.kInterrupt,
+    )
+    if raw == kinds.kOptimal:
+        return "optimal"
+    if raw in limits:
+        return "limit"
+    if raw in (kinds.kInfeasible, kinds.kUnboundedOrInfeasible):
+        return "infeasible"
+    if raw == kinds.kUnbounded:
+        return "unbounded"
+    return "failed"

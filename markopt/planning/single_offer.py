@@ -1,0 +1,51 @@
+"""What the single-offer baselines share: the one on-demand offer that they scale."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from markopt.core import Offer, Problem, PurchaseOption
+from markopt.errors import ConfigError, Infeasible
+from markopt.planning.requirement import candidate_offers, required_rps
+
+
+def scaled_offer(problem: Problem, instance_type: str | None) -> Offer:
+    """Return the on-demand offer of that type; None: the cheapest for the forecast's mean rate.
+
+    Price per required throughput, not per saturation throughput: a type may pool worse.
+
+    Raises:
+        ConfigError: there is no on-demand offer of that type.
+        Infeasible: no on-demand offer meets the SLO.
+    """
+    on_demand = [o for o in candidate_offers(problem) if o.purchase is PurchaseOption.ON_DEMAND]
+    if instance_type is not None:
+        for offer in on_demand:
+            if offer.instance_type == instance_type:
+                return offer
+        raise ConfigError(
+            f"planner.instance_type: needs an on-demand offer that meets the SLO, got "
+            f"'{instance_type}'; there are {[o.instance_type for o in on_demand]}"
+        )
+    if not on_demand:
+        raise Infeasible(
+            "Planner: needs an on-demand offer that meets the SLO, got "
+            f"{[offer.name for offer in problem.offers]}"
+        )
+    rate_rps = np.maximum(np.array([problem.forecast.mean_rps().mean()]), 1.0)
+
+    def usd(offer: Offer) -> float:
+        q = float(required_rps(problem, rate_rps, {offer.instance_type: 1.0})[0])
+        return float(np.ceil(q / offer.saturation_rps - 1e-9)) * offer.price_usd_per_s
+
+    return min(on_demand, key=lambda o: (usd(o), o.price_usd_per_s, o.name))
+
+
+def equivalent_count(problem: Problem, offer: Offer, *, ready_only: bool = False) -> float:
+    """Return the throughput that can be counted on, in instances of ``offer``."""
+    total_rps = 0.0
+    for other in problem.offers:
+        fleet = problem.fleet.of(other.name)
+        count = fleet.ready if ready_only else fleet.billed
+        total_rps += other.saturation_rps * (count - fleet.noticed)
+    return total_rps / offer.saturation_rps
