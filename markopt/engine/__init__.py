@@ -1,12 +1,7 @@
 """The compiled request-level kernel - no clouds, no policies."""
 
-from markopt.engine.engine import (
-    EngineSettings,
-    FunctionKind,
-    RequestEngine,
-    ServerKind,
-    latency_edges_s,
-)
+from markopt.engine.engine import RequestEngine, latency_edges_s
+from markopt.engine.settings import EngineSettings, FunctionKind, ServerKind
 from markopt.engine.state import Dispatcher, Path
 
 __all__ = [

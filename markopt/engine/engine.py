@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,69 +13,17 @@ from markopt.core import RequestStatistics
 from markopt.engine import kernel
 from markopt.engine.attach import address_table
 from markopt.engine.multipliers import service_time_multipliers
+from markopt.engine.settings import EngineSettings, FunctionKind, ServerKind
 from markopt.engine.state import (
     LATENCY_LOWEST_EXPONENT,
     LATENCY_OCTAVES,
     LATENCY_SUBBINS_LOG2,
     Counter,
-    Dispatcher,
     EngineState,
     Path,
     Scalar,
 )
 from markopt.errors import BackendError, ConfigError
-
-ServiceTimeDistribution = Literal["lognormal", "exponential"]
-
-
-@dataclass(frozen=True)
-class ServerKind:
-    """Servers that behave alike: batching, and mean service time by batch size.
-
-    ``service_times_s[b-1]`` belongs to a batch of b = 1 .. ``batch_size``. ``guard`` multiplies the
-    service time that the bouncer counts with. ``weight`` is its share in weighted round robin.
-    """
-
-    service_times_s: tuple[float, ...]
-    wait_s: float = 0.0
-    service_time_cv: float = 0.0
-    distribution: ServiceTimeDistribution = "lognormal"
-    guard: float = 1.0
-    weight: float = 1.0
-
-    @property
-    def batch_size(self) -> int:
-        """Largest batch."""
-        return len(self.service_times_s)
-
-
-@dataclass(frozen=True)
-class FunctionKind:
-    """Function environments: service time of one request, cold start, idle time-out, limit."""
-
-    service_time_s: float
-    cold_start_s: float
-    idle_timeout_s: float = 600.0
-    concurrency_limit: int = 1000
-    billing_step_s: float = 0.1
-    service_time_cv: float = 0.0
-
-
-@dataclass(frozen=True)
-class EngineSettings:
-    """Rules of the request path.
-
-    With ``bouncer`` a request that no server can answer within ``rt_max_s`` is spilled at arrival;
-    without it, it queues, and is refused only where it would wait longer than ``queue_limit_s``.
-    ``record_requests`` keeps the response time and path of the requests of the last block.
-    """
-
-    rt_max_s: float
-    dispatcher: Dispatcher = Dispatcher.LEAST_EXPECTED_DELAY
-    bouncer: bool = True
-    queue_limit_s: float = 60.0
-    bin_s: float = 5.0
-    record_requests: bool = False
 
 
 class RequestEngine:
@@ -105,6 +53,12 @@ class RequestEngine:
     ) -> None:
         if not kinds and function is None:
             raise ConfigError("RequestEngine: needs a server kind or a function, got neither")
+        if not -math.inf < start_s <= end_s < math.inf:
+            raise ConfigError(
+                f"RequestEngine: needs a finite span, start_s <= end_s, got {start_s} .. {end_s}"
+            )
+        if not 0 <= seed < 2**63:
+            raise ConfigError(f"RequestEngine: seed must lie in [0, 2**63), got {seed}")
         self.settings = settings
         self.kinds = tuple(kinds)
         self.function = function
@@ -114,9 +68,16 @@ class RequestEngine:
         )
         self._table = address_table(self._state)
         self._slots_used = 0
+        self._served_until_s = -math.inf
 
     def add_server(self, kind: int, at_s: float) -> int:
-        """Put a server of ``kinds[kind]`` into service at ``at_s``; returns its slot."""
+        """Put a server of ``kinds[kind]`` into service at ``at_s``; returns its slot.
+
+        Raises:
+            ConfigError: there is no such kind.
+        """
+        if not 0 <= kind < len(self.kinds):
+            raise ConfigError(f"RequestEngine: kind must lie in [0, {len(self.kinds)}), got {kind}")
         if self._free_slots:
             slot = self._free_slots.pop()
         else:
@@ -146,24 +107,52 @@ class RequestEngine:
             kernel.initialize_functions(self._table, count, at_s)
 
     def serve(self, arrivals_s: NDArray[np.float64]) -> None:
-        """Serve requests that arrive at the given sorted times."""
+        """Serve requests that arrive at the given times, shape (requests,).
+
+        Raises:
+            BackendError: times are not finite, not sorted, or before what was served already.
+        """
+        if len(arrivals_s) == 0:
+            return
+        # The kernel is compiled for contiguous, writable float64 only.
+        arrivals_s = np.require(arrivals_s, np.float64, ["C", "A", "W"])
+        self._check_arrivals(arrivals_s)
+        self._served_until_s = float(arrivals_s[-1])
         if self.settings.record_requests:
-            state = self._state
-            state.counters[Counter.RECORD_FROM] = 0
-            known = int(state.counters[Counter.REQUESTS])
-            self._state = state._replace(
-                response_s=np.append(state.response_s[:known], np.full(len(arrivals_s), np.nan)),
-                path=np.append(state.path[:known], np.full(len(arrivals_s), -1, np.int8)),
-            )
-            self._table = address_table(self._state)
+            self._make_room_for(self.requests + len(arrivals_s))
         kernel.serve(self._table, arrivals_s)
+
+    def _make_room_for(self, requests: int) -> None:
+        state = self._state
+        missing = requests - len(state.path)
+        if missing <= 0:
+            return
+        # At least doubled, so that many small blocks cost no more than one large one.
+        missing = max(missing, len(state.path))
+        self._state = state._replace(
+            response_s=np.append(state.response_s, np.full(missing, np.nan)),
+            path=np.append(state.path, np.full(missing, -1, np.int8)),
+        )
+        self._table = address_table(self._state)
+
+    def _check_arrivals(self, arrivals_s: NDArray[np.float64]) -> None:
+        first_s, last_s = float(arrivals_s[0]), float(arrivals_s[-1])
+        if not first_s >= self._served_until_s:
+            raise BackendError(
+                f"RequestEngine: arrivals must lie at or after {self._served_until_s} s, up to "
+                f"which requests were served, got {first_s} s"
+            )
+        if not (math.isfinite(last_s) and bool((arrivals_s[1:] >= arrivals_s[:-1]).all())):
+            raise BackendError("RequestEngine: arrivals must be finite and sorted")
 
     def advance(self, until_s: float) -> None:
         """Let time pass; all requests before ``until_s`` have been served."""
+        self._served_until_s = max(self._served_until_s, until_s)
         kernel.advance(self._table, until_s)
 
     def finish(self) -> None:
-        """Answer everything that still waits in a batch."""
+        """Answer everything that still waits in a batch; no request can be served after that."""
+        self._served_until_s = math.inf
         kernel.advance(self._table, np.inf)
 
     @property
@@ -207,7 +196,8 @@ class RequestEngine:
         """
         if not self.settings.record_requests:
             raise ConfigError("RequestEngine: record_requests is off, no per-request results")
-        return self._state.response_s.copy(), self._state.path.copy()
+        known = slice(self.requests)
+        return self._state.response_s[known].copy(), self._state.path[known].copy()
 
     def counts(self, first_bin: int, last_bin: int) -> dict[str, NDArray[np.int64]]:
         """Return what an observer sees in bins [first, last): late ones when they became known."""
@@ -224,7 +214,7 @@ class RequestEngine:
         """Return counts by arrival time up to ``end_s``, and the response-time histograms."""
         state = self._state
         start_s = float(state.scalars[Scalar.START_S])
-        bins = round((end_s - start_s) / self.settings.bin_s + 0.499)
+        bins = math.ceil((end_s - start_s) / self.settings.bin_s - 1e-9)
         return RequestStatistics(
             start_s=start_s,
             bin_s=self.settings.bin_s,
@@ -309,8 +299,8 @@ def _new_state(
         guard=np.array([k.guard for k in kinds] or [1.0]),
         stride=np.array([1.0 / k.weight for k in kinds] or [1.0]),
         multiplier=np.array(multiplier or [service_time_multipliers(0.0, "lognormal")]),
-        heap_slot=np.zeros((2 * kind_count, slots), dtype=np.int32),
-        heap_size=np.zeros(2 * kind_count, dtype=np.int32),
+        heap_slot=np.zeros((3 * kind_count, slots), dtype=np.int32),
+        heap_size=np.zeros(3 * kind_count, dtype=np.int32),
         function_multiplier=service_time_multipliers(function_cv, "lognormal"),
         function_busy_s=np.zeros(limit + 1),
         function_idle_s=np.zeros(limit + 1),

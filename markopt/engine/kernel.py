@@ -2,7 +2,8 @@
 
 Rules, precise enough to re-implement, stand in ``docs/simulator.md``. A server's future is known
 once its open batch is closed (no request can join any more), so batches need no event queue: an
-open batch is closed when it fills, when its start has passed, or when its server leaves.
+open batch is closed when it fills, when its start has passed, when it refuses one more request, or
+when its server leaves.
 """
 
 from __future__ import annotations
@@ -267,17 +268,36 @@ def _admits(s, slot, arrival_s, start_s):
 
 @numba.njit(cache=True, forceinline=True)
 def _close_due(s, kind, before_s):
-    """Close the open batches of a kind whose start has passed; their servers are free again."""
-    opened = 2 * kind + 1
+    """Free the servers of a kind whose open batches, or those put aside, start before a time."""
+    for heap in range(3 * kind + 1, 3 * kind + 3):
+        while s.heap_size[heap] > 0:
+            slot = s.heap_slot[heap, 0]
+            start_s = s.key[slot]
+            if start_s >= before_s:
+                break
+            _remove(s, slot)
+            if s.open_count[slot] > 0:
+                _close(s, slot, start_s)
+            s.key[slot] = s.free_at_s[slot]
+            _insert(s, 3 * kind, slot)
+
+
+@numba.njit(cache=True, forceinline=True)
+def _soonest_open(s, kind, arrival_s):
+    """Return the soonest-starting open batch of a kind that admits a request, or -1.
+
+    A batch that refuses one more request refuses all later ones too, since its start and size stay:
+    it is put aside until it starts, and never looked at again.
+    """
+    opened = 3 * kind + 1
     while s.heap_size[opened] > 0:
         slot = s.heap_slot[opened, 0]
-        start_s = s.key[slot]
-        if start_s >= before_s:
-            break
+        if _admits(s, slot, arrival_s, _would_start_s(s, slot, arrival_s)):
+            return slot
         _remove(s, slot)
-        _close(s, slot, start_s)
-        s.key[slot] = s.free_at_s[slot]
-        _insert(s, 2 * kind, slot)
+        _close(s, slot, s.key[slot])
+        _insert(s, 3 * kind + 2, slot)
+    return -1
 
 
 @numba.njit(cache=True, forceinline=True)
@@ -288,16 +308,15 @@ def _least_expected_delay(s, arrival_s, index):
     for kind in range(s.counters[_KINDS]):
         if s.batch_size[kind] > 1:
             _close_due(s, kind, arrival_s)
-            opened = 2 * kind + 1
-            if s.heap_size[opened] > 0:
-                slot = s.heap_slot[opened, 0]
+            slot = _soonest_open(s, kind, arrival_s)
+            if slot >= 0:
                 start_s = _would_start_s(s, slot, arrival_s)
                 expected_s = start_s + s.service_time_s[kind, s.open_count[slot] + 1]
-                if expected_s < best_s and _admits(s, slot, arrival_s, start_s):
+                if expected_s < best_s:
                     best_s = expected_s
                     best = slot
-        if s.heap_size[2 * kind] > 0:
-            slot = s.heap_slot[2 * kind, 0]
+        if s.heap_size[3 * kind] > 0:
+            slot = s.heap_slot[3 * kind, 0]
             start_s = _would_start_s(s, slot, arrival_s)
             expected_s = start_s + s.service_time_s[kind, 1]
             if expected_s < best_s and _admits(s, slot, arrival_s, start_s):
@@ -311,13 +330,13 @@ def _least_expected_delay(s, arrival_s, index):
         s.key[best] = s.free_at_s[best]
         if was_open:
             _remove(s, best)
-            _insert(s, 2 * kind, best)
+            _insert(s, 3 * kind, best)
         else:
-            _sift_down(s, 2 * kind, s.heap_position[best])
+            _sift_down(s, 3 * kind, s.heap_position[best])
     elif not was_open:
         _remove(s, best)
         s.key[best] = _open_start_s(s, best)
-        _insert(s, 2 * kind + 1, best)
+        _insert(s, 3 * kind + 1, best)
     return True
 
 
@@ -342,7 +361,7 @@ def _weighted_round_robin(s, arrival_s, index):
 
 @numba.njit(cache=True, forceinline=True)
 def _any_server(s):
-    heaps = 1 if s.counters[_DISPATCHER] == 1 else 2 * s.counters[_KINDS]
+    heaps = 1 if s.counters[_DISPATCHER] == 1 else 3 * s.counters[_KINDS]
     for heap in range(heaps):
         if s.heap_size[heap] > 0:
             return True
@@ -493,7 +512,7 @@ def add_server(table, slot, kind, at_s):
         _insert(s, 0, slot)
     else:
         s.key[slot] = at_s
-        _insert(s, 2 * kind, slot)
+        _insert(s, 3 * kind, slot)
 
 
 @numba.njit(cache=True)

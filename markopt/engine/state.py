@@ -85,7 +85,8 @@ class EngineState(NamedTuple):
     ``open_first_s``, ``member_s`` and ``member_index`` (arrivals of the open batch).
     Kinds (first axis: kind): ``batch_size``, ``wait_s``, ``service_time_s[kind, b]``, ``guard``
     (factor on a service time that the bouncer counts with), ``stride``, ``multiplier``.
-    Heaps: two per kind (free servers; open batches), or one in all for weighted round robin.
+    Heaps: three per kind (free servers; open batches; batches that refused a request and have not
+    started), or one in all for weighted round robin.
     Functions: ``function_busy_s`` (a heap of release times), ``function_idle_s`` (a ring of
     idle-since times, newest at the top). Bins and histograms: see ``RequestStatistics``.
     """
