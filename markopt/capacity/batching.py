@@ -42,9 +42,10 @@ def mark_batching(profile: Profile, rt_max_s: float) -> Batching | None:
 
 
 def candidate_batchings(profile: Profile, rt_max_s: float) -> list[Batching]:
-    """Return batch sizes (measured ones whose service time fits) with waits from 0 to the longest.
+    """Return batch sizes (measured ones whose service time fits) with waits up to half the slack.
 
     A wait of 0 means that a batch starts as soon as its server is free, with what has gathered.
+    One that waits until the last moment, as MArk's may, is late as soon as its server is busy.
     """
     guard = guard_factor(profile.service_time_cv)
     candidates: list[Batching] = []
@@ -52,7 +53,7 @@ def candidate_batchings(profile: Profile, rt_max_s: float) -> list[Batching]:
         slack_s = rt_max_s - profile.service_time_s(batch_size) * guard
         if slack_s < 0.0:
             break
-        shares = (0.0,) if batch_size == 1 else (0.0, 0.25, 0.5, 1.0)
+        shares = (0.0,) if batch_size == 1 else (0.0, 0.25, 0.5)
         candidates += [Batching(batch_size, share * slack_s) for share in shares]
     return candidates
 
@@ -62,17 +63,24 @@ def best_batching(
 ) -> Batching | None:
     """Return the batching that carries the largest rate under the SLO, None where none meets it.
 
-    ``slo_capacity_rps`` measures a candidate (see ``markopt.capacity.fleet_factor``). Of candidates
-    within 1 % of the best, the one with the smaller wait, then the smaller batch is taken: it
-    answers sooner at low load.
+    ``slo_capacity_rps`` measures a candidate (see ``markopt.capacity.fleet_factor``). A wait must
+    carry 10 % more than none: beside faster servers a batch that waits is late at any load, and
+    larger fleets fill their batches anyway. Of candidates within 2 % of the best, the one with the
+    smaller wait, then the smaller batch is taken: it answers sooner.
     """
     candidates = candidate_batchings(profile, slo.rt_max_s)
     if not candidates:
         return None
-    carried = [slo_capacity_rps(candidate) for candidate in candidates]
-    enough = 0.99 * max(carried)
-    good = [c for c, rate in zip(candidates, carried, strict=True) if rate >= enough]
-    return min(good, key=lambda batching: (batching.wait_s, batching.batch_size))
+    carried = {candidate: slo_capacity_rps(candidate) for candidate in candidates}
+
+    def pick(among: list[Batching]) -> Batching:
+        enough = 0.98 * max(carried[candidate] for candidate in among)
+        good = [candidate for candidate in among if carried[candidate] >= enough]
+        return min(good, key=lambda batching: (batching.wait_s, batching.batch_size))
+
+    at_once = pick([candidate for candidate in candidates if candidate.wait_s == 0.0])
+    overall = pick(candidates)
+    return overall if carried[overall] > 1.1 * carried[at_once] else at_once
 
 
 def saturation_rps(profile: Profile, batch_size: int) -> float:

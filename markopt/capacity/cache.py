@@ -16,18 +16,20 @@ from markopt.resources import cache_folder
 def cached(kind: str, inputs: dict[str, Any], compute: Callable[[], Any]) -> Any:
     """Return ``compute()`` as JSON data, from disk where the same inputs were computed before.
 
-    An unreadable or damaged file counts as absent. A folder that cannot be written to costs speed
-    only.
+    A file that is unreadable, damaged or not of these inputs counts as absent. A folder that cannot
+    be written to costs speed only.
     """
     text = json.dumps(inputs, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     path = cache_folder() / kind / f"{digest}.json"
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
+        stored = json.loads(path.read_text())
+        if stored["inputs"] == text:
+            return stored["value"]
+    except (OSError, ValueError, TypeError, KeyError):
         pass
     value = compute()
-    _store(path, value)
+    _store(path, {"inputs": text, "value": value})
     return value
 
 

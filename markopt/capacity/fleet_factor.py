@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,12 @@ from markopt.capacity.batching import guard_factor
 from markopt.capacity.cache import cached
 from markopt.core import Batching, Offer, Profile, RequiredThroughput, Slo, ThroughputCurve
 from markopt.engine import EngineSettings, RequestEngine, ServerKind
+from markopt.errors import ConfigError
 
-CALIBRATION_VERSION = 3
+CALIBRATION_VERSION = 6
 """To be raised when the engine's rules or this procedure change: cached curves are then redone."""
+
+_PROBED_LOADS = (0.3, 0.5, 0.7, 0.85)
 
 
 @dataclass(frozen=True)
@@ -29,16 +33,40 @@ class CalibrationSettings:
     Fleets of ``sizes`` instances serve at least ``min_requests`` Poisson requests and at least
     ``min_service_times`` mean service times (but not more than ``max_requests`` requests).
     ``max_utilization`` caps the factor: a fleet that is critically loaded on average is overloaded
-    in every second minute. ``precision`` is the width at which bisection ends.
+    in every second minute. ``precision`` is the width at which bisection ends. ``miss_margin`` is
+    the share of the SLO's misses that is held back: curves are measured on one sample of arrivals
+    and read between the measured sizes, and must hold on any other sample.
+
+    Raises:
+        ConfigError: a value is out of range.
     """
 
     sizes: tuple[int, ...] = (1, 2, 3, 5, 8, 13, 22, 40, 80, 160, 400, 1000)
     min_requests: int = 120_000
     max_requests: int = 3_000_000
-    min_service_times: float = 100.0
-    max_utilization: float = 0.98
+    min_service_times: float = 300.0
+    max_utilization: float = 0.97
     precision: float = 0.004
+    miss_margin: float = 0.2
     seed: int = 20190710
+
+    def __post_init__(self) -> None:
+        rising = all(a < b for a, b in pairwise(self.sizes))
+        if not self.sizes or self.sizes[0] < 1 or not rising:
+            raise ConfigError(
+                f"calibration.sizes: must rise from 1 instance or more, got {self.sizes}"
+            )
+        if not 0.0 <= self.miss_margin < 1.0:
+            raise ConfigError(
+                f"calibration.miss_margin: must lie in [0, 1), got {self.miss_margin}"
+            )
+        if not 0.0 < self.max_utilization <= 1.0:
+            raise ConfigError(
+                f"calibration.max_utilization: must lie in (0, 1], got {self.max_utilization}"
+            )
+        for key in ("min_requests", "max_requests", "min_service_times", "precision"):
+            if not getattr(self, key) > 0:
+                raise ConfigError(f"calibration.{key}: must be positive, got {getattr(self, key)}")
 
 
 @dataclass(frozen=True)
@@ -96,7 +124,10 @@ def attainment(
 def slo_capacity_share(
     fleet: Fleet, slo: Slo, settings: CalibrationSettings, *, at_least: float = 0.0
 ) -> float:
-    """Return the largest load, as a share of saturation throughput, at which the SLO is met."""
+    """Return the load, as a share of saturation throughput, up to which the SLO is met.
+
+    ``at_least`` is known to be met.
+    """
     saturation_rps = fleet.saturation_rps
     mean_service_s = float(np.mean([kind.service_times_s[-1] for kind in fleet.kinds]))
     wanted = max(
@@ -106,13 +137,19 @@ def slo_capacity_share(
     generator = np.random.default_rng(settings.seed)
     unit_arrivals_s = np.cumsum(generator.standard_exponential(requests))
 
+    target = 1.0 - (1.0 - settings.miss_margin) * slo.miss_share
+
     def holds(share: float) -> bool:
         rate_rps = share * saturation_rps
-        return attainment(fleet, slo, rate_rps, unit_arrivals_s, settings.seed) >= slo.sl_min
+        return attainment(fleet, slo, rate_rps, unit_arrivals_s, settings.seed) >= target
 
+    # Lower loads must hold too: batches that wait for company can be late at a middling load.
     low, high = at_least, settings.max_utilization
-    if high <= low or holds(high):
-        return max(low, high)
+    for share in (*(load for load in _PROBED_LOADS if at_least < load < high), high):
+        if share > low and not holds(share):
+            high = share
+            break
+        low = max(low, share)
     while high - low > settings.precision:
         middle = 0.5 * (low + high)
         low, high = (middle, high) if holds(middle) else (low, middle)

@@ -65,9 +65,11 @@ class ThroughputCurve:
 class RequiredThroughput:
     """Q(D) for any mix of a fleet, from one curve per instance type.
 
-    A mix is given as the share of saturation throughput that each instance type holds. The mixed
-    fleet's Q is the share-weighted mean of the curves of its types (see ``markopt.capacity``, which
-    calibrates the curves, and whose tests check mixed fleets).
+    A mix is given as the share of saturation throughput that each instance type holds. Each type
+    is judged at its own share of the demand, ``Q(D) = sum_k Q_k(s_k * D)``: the fleets of two
+    types pool less than one fleet of either, and slow servers hold up the fast ones' batches. So a
+    mixed fleet needs no less than its parts run apart (``docs/formulation.md``; the tests of
+    ``markopt.capacity`` simulate mixed fleets).
     """
 
     curves: dict[str, ThroughputCurve]
@@ -81,9 +83,10 @@ class RequiredThroughput:
         total = sum(mix.values())
         if total <= 0.0:
             raise DataError("RequiredThroughput: the mix must hold a positive share, got none")
-        required = np.zeros_like(np.asarray(demand_rps, dtype=np.float64))
+        demand = np.asarray(demand_rps, dtype=np.float64)
+        required = np.zeros_like(demand)
         for instance_type, share in mix.items():
             if instance_type not in self.curves:
                 raise DataError(f"RequiredThroughput: no curve for instance type '{instance_type}'")
-            required += share / total * self.curves[instance_type].at(demand_rps)
+            required += self.curves[instance_type].at(share / total * demand)
         return required

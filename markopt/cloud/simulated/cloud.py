@@ -131,9 +131,14 @@ class SimulatedCloud:
         )
 
     def apply(self, actions: Actions) -> ActionReport:
-        """Launch, drain and warm up as told; the same ``decision_id`` again changes nothing."""
+        """Launch, drain and warm up as told; the same ``decision_id`` again changes nothing.
+
+        Raises:
+            ConfigError: an offer is not on sale, or a count is negative; nothing is carried out.
+        """
         if actions.decision_id in self._reports:
             return self._reports[actions.decision_id]
+        self._check(actions)
         refused: list[str] = []
         launched = {
             name: tuple(self._launch(self._offer(name), number, refused))
@@ -196,6 +201,20 @@ class SimulatedCloud:
             )
         return self._offers[name]
 
+    def _check(self, actions: Actions) -> None:
+        for name, number in actions.launch.items():
+            self._offer(name)
+            if number < 0:
+                raise ConfigError(
+                    f"Actions '{actions.decision_id}': launch of '{name}' must not be negative, "
+                    f"got {number}"
+                )
+        if actions.warm_functions is not None and actions.warm_functions < 0:
+            raise ConfigError(
+                f"Actions '{actions.decision_id}': warm_functions must not be negative, got "
+                f"{actions.warm_functions}"
+            )
+
     def _launch(self, offer: Offer, number: int, refused: list[str]) -> list[str]:
         launched: list[str] = []
         for _ in range(number):
@@ -222,9 +241,10 @@ class SimulatedCloud:
             state=InstanceState.PENDING if pending_s > 0.0 else InstanceState.BOOTING,
         )
         self._instances[instance.instance_id] = instance
-        self._bill.start(instance)
         if pending_s > 0.0:
             self._schedule(now_s + pending_s, lambda: self._boot(instance))
+        else:
+            self._bill.start(instance)
         if ready_at_once:
             self._become_ready(instance)
         else:
@@ -244,6 +264,7 @@ class SimulatedCloud:
     def _boot(self, instance: Instance) -> None:
         if instance.state is InstanceState.PENDING:
             instance.state = InstanceState.BOOTING
+            self._bill.start(instance)
 
     def _become_ready(self, instance: Instance) -> None:
         if instance.state not in (InstanceState.PENDING, InstanceState.BOOTING):
@@ -317,8 +338,11 @@ class SimulatedCloud:
         self._schedule(taken_s, lambda: self._end(instance, InstanceState.INTERRUPTED))
 
     def _leave(self, instance: Instance) -> None:
-        """Take a noticed instance out of service early enough to answer all that it holds."""
-        if instance.state is InstanceState.READY:
+        """Take a noticed instance out of service early enough to answer all that it holds.
+
+        One that still boots does not enter service any more.
+        """
+        if instance.state in _LIVE:
             self._drain(instance)
             instance.state = InstanceState.DRAINING
 

@@ -10,7 +10,10 @@ from markopt.core import InstanceState, InstanceStatus, Offer
 
 @dataclass
 class Instance:
-    """An instance's life so far. ``servers`` are its slots in the engine while it is ready."""
+    """An instance's life so far.
+
+    ``servers`` are its slots in the engine while it is ready; ``billed`` is set once billing began.
+    """
 
     instance_id: str
     offer: Offer
@@ -19,6 +22,7 @@ class Instance:
     ready_s: float
     state: InstanceState
     notice: bool = False
+    billed: bool = False
     servers: list[int] = field(default_factory=list)
 
     def status(self, now_s: float) -> InstanceStatus:
@@ -50,12 +54,15 @@ class InstanceBill:
         self._running_from_s = {offer.name: 0.0 for offer in offers}
 
     def start(self, instance: Instance) -> None:
-        """Begin to bill an instance."""
+        """Begin to bill an instance, at its ``billed_from_s``."""
+        instance.billed = True
         self._running[instance.offer.name] += 1
         self._running_from_s[instance.offer.name] += instance.billed_from_s
 
     def end(self, instance: Instance, end_s: float) -> None:
         """Stop billing an instance. One ended before billing began costs nothing."""
+        if not instance.billed:
+            return
         name = instance.offer.name
         self._running[name] -= 1
         self._running_from_s[name] -= instance.billed_from_s

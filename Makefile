@@ -1,0 +1,49 @@
+# make demo | test | lint | bench | clean: each does its own set-up in .venv.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	command -v $$p; break; fi; done)
+
+.PHONY: help demo test lint bench clean
+
+help:
+	@echo "make demo   compare five policies on the sample trace; report in results/demo"
+	@echo "make test   run the tests"
+	@echo "make lint   ruff, mypy, import-linter"
+	@echo "make bench  run the benchmarks"
+	@echo "make clean  remove caches and the demo's results (not .venv)"
+
+$(STAMP): pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ]; then \
+	echo "markopt needs Python 3.11 or newer; none was found (set PYTHON=/path/to/python3.11)" >&2; \
+	exit 1; fi
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: $(STAMP)
+	@rm -rf results/demo
+	$(BIN)/markopt compare experiment=demo output=results/demo \
+	  forecaster.members=1 forecaster.epochs=60 \
+	  planner=program,greedy,greedy_released,target_tracking,static_peak
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	@for script in benchmarks/*.py; do \
+	case $$script in */__init__.py|*/\*.py) continue;; esac; \
+	echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf results/demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find markopt tests experiments paper_figs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,227 @@
+"""From a composed configuration to the parts of an episode or a comparison."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from markopt.composition import SECTIONS, compose, instantiate
+from markopt.errors import ConfigError
+from markopt.evaluation.compare import CompareSettings, Span
+from markopt.evaluation.episode import Scene
+from markopt.evaluation.folder import replace_text
+from markopt.evaluation.progress import late_bar
+from markopt.evaluation.simulation import SimulatedClouds
+from markopt.forecasting.protocol import Forecaster
+from markopt.planning.protocol import Planner
+from markopt.resources import shipped_folder
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from markopt.workload.protocol import Workload
+
+
+def compare_settings(config: DictConfig) -> CompareSettings:
+    """Return the ``compare`` section, checked.
+
+    Raises:
+        ConfigError: a value is out of range or of the wrong kind.
+    """
+    from omegaconf import ListConfig
+
+    section = config.compare
+    for key in ("planners", "seeds"):
+        if not isinstance(section[key], ListConfig) and (key, section[key]) != ("seeds", None):
+            raise ConfigError(f"compare.{key}: must be a list, got {section[key]!r}")
+    seeds = [config.seed] if section.seeds is None else list(section.seeds)
+    for seed in seeds:
+        check_seed(seed)
+    if isinstance(section.jobs, bool) or not isinstance(section.jobs, int):
+        raise ConfigError(f"compare.jobs: must be a whole number, got {section.jobs!r}")
+    return CompareSettings(
+        planners=tuple(str(name) for name in section.planners),
+        seeds=tuple(seeds),
+        jobs=section.jobs,
+        at_equal_slo=_share(section.at_equal_slo),
+        tune_search=section.tune_search,
+    )
+
+
+def _share(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(f"compare.at_equal_slo: must be a share, got {value!r}")
+    return float(value)
+
+
+def check_seed(seed: Any) -> int:
+    """Return the seed.
+
+    Raises:
+        ConfigError: it is not a whole number from 0 on.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ConfigError(f"seed: must be a whole number from 0 on, got {seed!r}")
+    return seed
+
+
+@final
+class ConfigParts:
+    """Makes the parts of episodes from overrides: one configuration per policy, all else equal.
+
+    What costs time (reading the trace, calibrating capacities) is done once and kept.
+
+    Raises:
+        ConfigError: a policy is no option of the group ``planner``, or a key does not exist.
+    """
+
+    def __init__(
+        self,
+        overrides: Sequence[str],
+        planners: Sequence[str] | None = None,
+        config_file: Path | None = None,
+    ) -> None:
+        self.policies: dict[str, DictConfig] = {}
+        if planners is None:
+            composed = compose(overrides, config_file)
+            name = policy_name(composed.config, composed.planner_option)
+            self.policies[name] = composed.config
+        else:
+            for name in planners:
+                try:
+                    self.policies[name] = compose([*overrides, f"planner={name}"]).config
+                except ConfigError as error:
+                    raise ConfigError(f"{error} (of policy '{name}')") from None
+        self.base = next(iter(self.policies.values()))
+        self._scenes: dict[Span, Scene] = {}
+
+    def scene(self, seed: int, span: Span = "judged") -> Scene:
+        """Return the scene of a seed on the judged span, or on the last of the history."""
+        if span not in self._scenes:
+            self._scenes[span] = self._make_scene(span)
+        return dataclasses.replace(self._scenes[span], seed=check_seed(seed))
+
+    def _make_scene(self, span: Span) -> Scene:
+        from markopt import capacity, catalog
+
+        config = self.base
+        settings = instantiate(config.controller, "controller")
+        service = instantiate(config.service, "service")
+        clouds = SimulatedClouds(instantiate(config.cloud, "cloud"))
+        workload = self._workload(span)
+        selection = instantiate(config.catalog, "catalog")
+        prices = catalog.load_catalog(selection.catalog)
+        profiles = catalog.load_profiles(selection.profiles).of(service.name)
+        offers = capacity.build_offers(service, prices, profiles, selection)
+        function = capacity.build_function(service, prices, profiles, selection)
+        with late_bar("Calibrating capacities", len({o.instance_type for o in offers})) as bar:
+            required = capacity.calibrate(offers, service.slo, progress=bar.over)
+        return Scene(
+            service=service,
+            workload=workload,
+            offers=offers,
+            function=function,
+            required_throughput=required,
+            best_saturation_rps=capacity.best_saturation_rps(offers, profiles, service.slo),
+            cloud=clouds,
+            settings=settings,
+            seed=0,
+        )
+
+    def _workload(self, span: Span) -> Workload:
+        from omegaconf import OmegaConf
+
+        section = self.base.workload
+        judged: Workload = instantiate(section, "workload").build()
+        if span == "judged":
+            return judged
+        tune_s = float(self.base.compare.tune_s)
+        history_s = judged.start_s - judged.history.start_s
+        if not 0.0 < tune_s < history_s:
+            raise ConfigError(
+                f"compare.tune_s: must be positive and shorter than the history ({history_s:g} s), "
+                f"so that the rest can be learnt from, got {tune_s:g}"
+            )
+        if "start_s" not in section:
+            raise ConfigError(
+                f"--at-equal-slo: needs a workload with 'start_s', such as a trace; "
+                f"{section['_target_']} has none"
+            )
+        shifted = {
+            "start_s": judged.start_s - tune_s,
+            "evaluate_s": tune_s,
+            "history_s": history_s - tune_s,
+        }
+        earlier: Workload = instantiate(OmegaConf.merge(section, shifted), "workload").build()
+        return earlier
+
+    def forecaster(self) -> Forecaster:
+        """Return a forecaster that has not been fitted."""
+        forecaster: Forecaster = instantiate(self.base.forecaster, "forecaster")
+        return forecaster
+
+    def knob(self, policy: str) -> tuple[str | None, tuple[float, ...]]:
+        """Return the constructor argument that may be tuned, and its values, cheap to safe."""
+        from hydra.utils import get_class
+
+        planner = get_class(self.policies[policy].planner["_target_"])
+        name = getattr(planner, "KNOB", None)
+        return name, tuple(getattr(planner, "KNOB_GRID", ())) if name else ()
+
+    def planner(self, policy: str, value: float | None = None) -> Planner:
+        """Return a policy's planner, with its knob at ``value`` where one is given."""
+        knob = {} if value is None else {str(self.knob(policy)[0]): value}
+        planner: Planner = instantiate(self.policies[policy].planner, "planner", **knob)
+        return planner
+
+    def config(self, policy: str, seed: int, value: float | None = None) -> dict[str, Any]:
+        """Return the complete configuration of one episode, all interpolations resolved."""
+        from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
+
+        try:
+            whole = OmegaConf.to_container(self.policies[policy], resolve=True)
+        except OmegaConfBaseException as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigError(f"configuration: {reason}") from None
+        if not isinstance(whole, Mapping):
+            raise ConfigError("configuration: expected keys and values")
+        document = {str(key): whole[key] for key in SECTIONS}
+        document["seed"] = seed
+        if value is not None:
+            document["planner"] = {**document["planner"], str(self.knob(policy)[0]): value}
+        return document
+
+    def export(self, policy: str, seed: int, value: float | None, path: Path) -> None:
+        """Write a policy's configuration as a file for ``markopt run --config-file``."""
+        import yaml
+        from omegaconf import OmegaConf
+
+        compare = OmegaConf.to_container(self.base.compare, resolve=True)
+        document = {**self.config(policy, seed, value), "output": None, "compare": compare}
+        text = yaml.safe_dump(document, sort_keys=False)
+        head = (
+            f"# The policy '{policy}' as compared; run it: markopt run --config-file {path.name}\n"
+        )
+        replace_text(path, head + text)
+
+
+def policy_name(config: DictConfig, option: str | None) -> str:
+    """Return what to call the planner of a configuration: its option, else its class.
+
+    ``option`` is what was chosen of the group; where ``planner._target_`` has been overridden, the
+    class gives the name.
+    """
+    import yaml
+
+    target = str(config.planner["_target_"])
+    if option is not None:
+        text = (shipped_folder("conf") / "planner" / f"{option}.yaml").read_text(encoding="utf-8")
+        if yaml.safe_load(text).get("_target_") == target:
+            return option
+    name = target.rpartition(".")[2]
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")

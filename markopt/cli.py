@@ -1,0 +1,129 @@
+"""The command line: ``markopt run``, ``compare``, ``plan``, ``report``, ``version``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from markopt.errors import ConfigError, DataError, MarkoptError
+
+PASS_THROUGH = {
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+    "help_option_names": [],
+}
+"""Leaves -m, --cfg, --help and overrides to Hydra."""
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Provision machine-learning inference in the cloud at least cost under a latency SLO.",
+)
+
+
+@app.command(context_settings=PASS_THROUGH, options_metavar="[--help] [-m] [KEY=VALUE ...]")
+def run(
+    context: typer.Context,
+    config_file: Annotated[
+        Path | None, typer.Option(help="A complete configuration, as compare exports one.")
+    ] = None,
+) -> None:
+    """Run one policy over one trace in the simulated cloud."""
+    from markopt.launch import launch_run
+
+    launch_run(context.args, config_file)
+
+
+@app.command(context_settings=PASS_THROUGH, options_metavar="[--help] [-m] [KEY=VALUE ...]")
+def compare(
+    context: typer.Context,
+    at_equal_slo: Annotated[
+        float | None,
+        typer.Option(help="Tune each policy's knob to attain this share on the history first."),
+    ] = None,
+) -> None:
+    """Compare policies on the same arrivals: planner=a,b,c seed=0,1,2."""
+    from markopt.launch import launch_compare
+
+    overrides = list(context.args)
+    if at_equal_slo is not None:
+        overrides.append(f"compare.at_equal_slo={at_equal_slo}")
+    launch_compare(overrides)
+
+
+@app.command()
+def plan(
+    problem: Annotated[Path, typer.Option(help="A problem as JSON; '-' reads standard input.")],
+    planner: Annotated[str, typer.Option(help="An option of the config group 'planner'.")] = (
+        "program"
+    ),
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Settings, such as planner.headroom=1.1.")
+    ] = None,
+) -> None:
+    """Make one decision: a problem in, a plan out, both as JSON."""
+    from markopt.composition import compose, instantiate
+    from markopt.core.documents import plan_to_json, problem_from_json
+
+    config = compose([f"planner={planner}", *(overrides or [])]).config
+    try:
+        text = sys.stdin.read() if str(problem) == "-" else problem.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise DataError(f"--problem {problem}: cannot be read: {reason}") from None
+    chosen = instantiate(config.planner, "planner")
+    typer.echo(plan_to_json(chosen.plan(problem_from_json(text, str(problem))), indent=2))
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A result folder of run or compare.")],
+) -> None:
+    """Rebuild report.html from a folder's result files."""
+    from markopt.evaluation.report import report_folder
+
+    typer.echo(str(report_folder(folder)))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from markopt import __version__
+
+    typer.echo(__version__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 2 bad input, 3 infeasible."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    usage_error = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+    try:
+        code = app(args=given, prog_name="markopt", standalone_mode=False)
+    except MarkoptError as error:
+        return _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", 130)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2
+    except Exception as error:
+        # Typer carries its own copy of Click, whose errors have no public name there.
+        if not isinstance(error, usage_error):
+            raise
+        text = error.format_message()  # type: ignore[attr-defined]
+        return _fail(text or "expected a command; see markopt --help", ConfigError.exit_code)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(text: str, code: int) -> int:
+    typer.echo(f"markopt: {' '.join(text.split())}", err=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

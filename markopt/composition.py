@@ -1,0 +1,242 @@
+"""Hydra: compose configurations from groups and overrides, with every mistake in one line."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markopt.errors import ConfigError, MarkoptError
+from markopt.resources import shipped_folder
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
+
+HYDRA_VERSION = "1.3"
+CONFIG_NAME = "config"
+SECTIONS = (
+    "service",
+    "workload",
+    "catalog",
+    "forecaster",
+    "planner",
+    "cloud",
+    "controller",
+    "seed",
+)
+"""What makes an episode what it is: two episodes with equal sections have equal results."""
+
+
+@dataclass(frozen=True, eq=False)
+class Composed:
+    """A configuration, and the option that was chosen of the group ``planner`` (None: no group)."""
+
+    config: DictConfig
+    planner_option: str | None
+
+
+def compose(overrides: Sequence[str], config_file: Path | None = None) -> Composed:
+    """Return the configuration that the overrides give on top of ``conf/config.yaml``.
+
+    ``config_file`` takes that file's place: a complete configuration, as ``compare`` exports one.
+
+    Raises:
+        ConfigError: a group, an option or a key does not exist, or an override cannot be read.
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf import open_dict
+    from omegaconf.errors import OmegaConfBaseException
+
+    folder, name = shipped_folder("conf"), CONFIG_NAME
+    if config_file is not None:
+        folder, name = _check_config_file(config_file)
+    running = GlobalHydra.instance().hydra  # the sweep that this is a job of, if any
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(folder.resolve()), version_base=HYDRA_VERSION):
+            config = hydra_compose(name, list(overrides), return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_explain(error, overrides, config_file)) from None
+    finally:
+        GlobalHydra.instance().hydra = running
+    option = config.hydra.runtime.choices.get("planner")
+    with open_dict(config):
+        del config["hydra"]
+    missing = [key for key in SECTIONS if key not in config or config[key] is None]
+    if missing:
+        raise ConfigError(f"{missing[0]}: every configuration needs this key, it is missing")
+    return Composed(config, option)
+
+
+def _check_config_file(path: Path) -> tuple[Path, str]:
+    import yaml
+
+    if path.suffix not in (".yaml", ".yml"):
+        raise ConfigError(f"--config-file {path}: expected a .yaml file")
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"--config-file {path}: cannot be read, {error.strerror}") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"--config-file {path}: expected YAML, {one_line(error)}") from None
+    missing = [key for key in SECTIONS if key not in (document or {})]
+    if missing:
+        raise ConfigError(f"--config-file {path}: expected the key '{missing[0]}', it is missing")
+    return path.parent, path.stem
+
+
+def parse(overrides: Sequence[str]) -> list[Override]:
+    """Return the overrides, parsed.
+
+    Raises:
+        ConfigError: one is not ``key=value``.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    parsed = []
+    for text in overrides:
+        try:
+            parsed.append(parser.parse_override(text))
+        except HydraException:
+            raise ConfigError(f"{text}: expected an override key=value") from None
+    return parsed
+
+
+def combinations(overrides: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the overrides of every job of a sweep, in Hydra's order."""
+    choices: list[list[str]] = []
+    for text, override in zip(overrides, parse(overrides), strict=True):
+        if override.is_sweep_override():
+            try:
+                key = override.get_key_element()
+                values = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            except AssertionError:
+                values = []  # a glob over a group: only Hydra's own sweeper can list it
+            choices.append(values)
+        else:
+            choices.append([text])
+    yield from itertools.product(*(values for values in choices if values))
+
+
+def split_lists(overrides: Sequence[str]) -> tuple[list[str], list[str] | None, list[str] | None]:
+    """Take ``planner=a,b`` and ``seed=0,1`` out of a comparison's overrides.
+
+    Returns the other overrides, the planners and the seeds (None where they are not given).
+    """
+    rest: list[str] = []
+    lists: dict[str, list[str] | None] = {"planner": None, "seed": None}
+    for text, override in zip(overrides, parse(overrides), strict=True):
+        key = override.key_or_group
+        if key not in lists or override.is_delete():
+            rest.append(text)
+        elif override.is_sweep_override():
+            lists[key] = list(override.sweep_string_iterator())
+        else:
+            lists[key] = [str(override.value())]
+    return rest, lists["planner"], lists["seed"]
+
+
+def options(group: str) -> list[str]:
+    """Return the options of a config group."""
+    return sorted(path.stem for path in (shipped_folder("conf") / group).glob("*.yaml"))
+
+
+def one_line(error: BaseException | str) -> str:
+    """Return an error's text with its line breaks turned into spaces."""
+    return " ".join(str(error).split())
+
+
+def instantiate(config: Any, where: str, **arguments: Any) -> Any:
+    """Build the object that ``config`` describes by its ``_target_``.
+
+    Raises:
+        ConfigError: the target does not exist or refuses its arguments; the text says ``where``.
+        MarkoptError: what the constructor raised on purpose.
+    """
+    from hydra.errors import HydraException
+    from hydra.utils import instantiate as hydra_instantiate
+    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+    if "_target_" not in config:
+        raise ConfigError(f"{where}._target_: expected the class to build, it is missing")
+    try:
+        return hydra_instantiate(config, _convert_="all", **arguments)
+    except (HydraException, OmegaConfBaseException) as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, MarkoptError):
+                raise cause from None
+            if isinstance(cause, MissingMandatoryValue):
+                key = getattr(cause, "full_key", None) or where
+                raise ConfigError(f"{key}: a value is required, none is given") from None
+            cause = cause.__cause__
+        reason = one_line(error.__cause__ or error)
+        raise ConfigError(f"{where}: {config['_target_']} cannot be built: {reason}") from None
+
+
+def _explain(error: Exception, overrides: Sequence[str], config_file: Path | None) -> str:
+    from hydra.errors import MissingConfigException, OverrideParseException
+
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: expected an override key=value"
+    missing = getattr(error, "missing_cfg_file", None)
+    if isinstance(error, MissingConfigException) and missing:
+        group, _, option = missing.rpartition("/")
+        known = options(group) if group else []
+        return f"{group}={option}: no such option{_close(option, known)}; options: {_list(known)}"
+    for text in overrides:
+        override = parse([text])[0]
+        key = override.key_or_group
+        if override.is_sweep_override():
+            if f"{key}=" in str(error) or "sweep" in str(error).lower():
+                return f"{text}: a list of values needs -m (or, in compare, planner= and seed=)"
+        elif f"'{key}'" in str(error).splitlines()[0]:
+            groups = [text for text in overrides if text.split("=", 1)[0] in _groups()]
+            known = _keys(groups, config_file)
+            if key in known:
+                break
+            return f"{key}: no such key or group{_close(key, known)}"
+    reason = one_line(str(error).split("\n")[0])
+    cause = f": {one_line(error.__cause__)}" if error.__cause__ is not None else ""
+    return f"configuration: {reason}{cause}"
+
+
+def _groups() -> list[str]:
+    return [path.name for path in shipped_folder("conf").iterdir() if path.is_dir()]
+
+
+def _keys(choices: Sequence[str], config_file: Path | None) -> list[str]:
+    """Return every key of the configuration of these choices of options, and every group."""
+    from omegaconf import DictConfig
+
+    def walk(node: DictConfig, prefix: str) -> Iterator[str]:
+        for key in node:
+            name = f"{prefix}{key!s}"
+            yield name
+            child = node._get_node(key)
+            if isinstance(child, DictConfig) and not (child._is_none() or child._is_missing()):
+                yield from walk(child, f"{name}.")
+
+    return sorted({*walk(compose(choices, config_file).config, ""), *_groups()})
+
+
+def _close(name: str, known: Sequence[str]) -> str:
+    matches = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    if not matches:
+        leaf = name.rpartition(".")[2]
+        leaves = [key for key in known if key.rpartition(".")[2] == leaf]
+        matches = leaves[:3]
+    return f"; did you mean {' or '.join(repr(m) for m in matches)}?" if matches else ""
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names) if names else "none"

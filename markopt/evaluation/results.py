@@ -1,0 +1,197 @@
+"""Episode folders: written whole, read back for reports."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from markopt.control import DecisionLog
+from markopt.core import RequestStatistics
+from markopt.errors import DataError
+from markopt.evaluation.folder import json_text, replace_text
+from markopt.evaluation.outcome import (
+    SUMMARY_SCHEMA,
+    EpisodeResult,
+    summarize,
+    summarize_timing,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+SUMMARY, TIMING, CONFIG = "summary.json", "timing.json", "config.yaml"
+INTERVALS, LATENCY, DECISIONS = "intervals.parquet", "latency.parquet", "decisions.jsonl"
+REPORT = "report.html"
+
+
+@dataclass(frozen=True, eq=False)
+class EpisodeFiles:
+    """An episode as its files tell it: all that a report needs.
+
+    ``intervals`` has one row per control interval, ``latency`` one per histogram bin that was hit.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+    timing: dict[str, Any]
+    intervals: pd.DataFrame
+    latency: pd.DataFrame
+    decisions: tuple[dict[str, Any], ...]
+
+
+def write_episode(result: EpisodeResult, folder: Path) -> None:
+    """Write an episode's files into an existing folder (see ``whole_folder``), report apart."""
+    from pyarrow import parquet
+
+    replace_text(folder / SUMMARY, json_text(summarize(result)))
+    replace_text(folder / TIMING, json_text(summarize_timing(result)))
+    replace_text(folder / CONFIG, yaml.safe_dump(result.config, sort_keys=False))
+    with DecisionLog(folder / DECISIONS) as log:
+        for record in result.intervals:
+            log.append(record)
+    parquet.write_table(interval_table(result), folder / INTERVALS)
+    parquet.write_table(_latency_table(result.statistics), folder / LATENCY)
+
+
+def _by_interval(counts: NDArray[np.int64], width: int, intervals: int) -> NDArray[np.int64]:
+    padded = np.zeros(width * intervals, dtype=np.int64)
+    shared = min(len(counts), len(padded))
+    padded[:shared] = counts[:shared]
+    if intervals and len(counts) > len(padded):
+        padded[-1] += counts[len(padded) :].sum()
+    summed: NDArray[np.int64] = padded.reshape(intervals, width).sum(axis=1)
+    return summed
+
+
+def interval_table(result: EpisodeResult) -> pa.Table:
+    """Return one row per control interval.
+
+    Request counts are by arrival time (``late`` and ``refused`` are what became of the requests
+    that arrived in the interval); fleets are right after the decision; ``bill_usd`` is cumulative.
+    """
+    import pyarrow as pa
+
+    rows, statistics = result.intervals, result.statistics
+    width = max(round(result.interval_s / statistics.bin_s), 1)
+    columns: dict[str, Any] = {
+        "start_s": [r.start_s for r in rows],
+        "end_s": [r.end_s for r in rows],
+    }
+    for name in ("arrivals", "spilled", "late", "refused"):
+        columns[name] = _by_interval(getattr(statistics, name), width, len(rows))
+    for name in (
+        "forecast_mean_rps",
+        "forecast_p05_rps",
+        "forecast_p50_rps",
+        "forecast_p95_rps",
+        "pinball",
+        "warm_functions",
+        "bill_usd",
+        "monitor_launches",
+    ):
+        columns[name] = [getattr(r, name) for r in rows]
+    columns["rung"] = [r.plan.rung for r in rows]
+    columns["objective_usd"] = pa.array([r.plan.objective_usd for r in rows], pa.float64())
+    columns["bound_usd"] = pa.array([r.plan.bound_usd for r in rows], pa.float64())
+    columns["gap"] = pa.array([r.plan.gap for r in rows], pa.float64())
+    for kind in ("ready", "billed"):
+        offers = sorted({name for r in rows for name in getattr(r, kind)})
+        for offer in offers:
+            columns[f"{kind}:{offer}"] = [getattr(r, kind).get(offer, 0) for r in rows]
+    return pa.table(columns)
+
+
+def _latency_table(statistics: RequestStatistics) -> pa.Table:
+    import pyarrow as pa
+
+    edges = np.asarray(statistics.latency_edges_s)
+    counts = {path: np.asarray(c) for path, c in sorted(statistics.latency_counts.items())}
+    hit = np.zeros(len(edges) - 1, dtype=bool)
+    for values in counts.values():
+        hit |= values > 0
+    columns: dict[str, Any] = {"low_s": edges[:-1][hit], "high_s": edges[1:][hit]}
+    columns.update({path: values[hit] for path, values in counts.items()})
+    return pa.table(columns)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: a result file is missing here") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{path}: expected a JSON document, {_first_line(error)}") from None
+    if not isinstance(document, dict):
+        raise DataError(f"{path}: expected a JSON object, got {type(document).__name__}")
+    return document
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Return an episode's summary.
+
+    Raises:
+        DataError: it is missing, is no JSON object, or has another schema version.
+    """
+    path = folder / SUMMARY
+    summary = _read_json(path)
+    if summary.get("schema") != SUMMARY_SCHEMA:
+        raise DataError(
+            f"{path}: schema: this version reads '{SUMMARY_SCHEMA}', got {summary.get('schema')!r}"
+        )
+    return summary
+
+
+def read_episode(folder: Path) -> EpisodeFiles:
+    """Read an episode's folder.
+
+    Raises:
+        DataError: a file is missing or cannot be read; the text names it.
+    """
+    summary = read_summary(folder)
+    timing = _read_json(folder / TIMING)
+    return EpisodeFiles(
+        folder,
+        summary,
+        timing,
+        _read_table(folder / INTERVALS),
+        _read_table(folder / LATENCY),
+        _read_decisions(folder / DECISIONS),
+    )
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path, engine="pyarrow")
+    except FileNotFoundError:
+        raise DataError(f"{path}: a result file is missing here") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: expected a Parquet table, {_first_line(error)}") from None
+
+
+def _read_decisions(path: Path) -> tuple[dict[str, Any], ...]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"{path}: a result file is missing here") from None
+    decisions = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            decisions.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"{path}, line {number}: expected a JSON object, {_first_line(error)}"
+            ) from None
+    return tuple(decisions)

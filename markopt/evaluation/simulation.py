@@ -1,0 +1,83 @@
+"""Fresh simulated clouds for episodes, and the arrivals that they will see."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from markopt.core import FunctionOffer, Offer, RateSeries, Service
+from markopt.errors import ConfigError
+from markopt.evaluation.episode import RecordingBackend
+from markopt.workload.protocol import Workload
+
+if TYPE_CHECKING:
+    from markopt.cloud.simulated import SimulationSettings
+
+
+@final
+@dataclass(frozen=True)
+class SimulatedClouds:
+    """Makes one simulated cloud per episode, all with the same settings."""
+
+    settings: SimulationSettings
+
+    def __call__(
+        self,
+        *,
+        service: Service,
+        offers: tuple[Offer, ...],
+        function: FunctionOffer | None,
+        workload: Workload,
+        seed: np.random.SeedSequence,
+        initial_fleet: Mapping[str, int],
+    ) -> RecordingBackend:
+        """Return a cloud at the start of the workload's span."""
+        from markopt.cloud.simulated import SimulatedCloud
+
+        return SimulatedCloud(
+            self.settings,
+            service=service,
+            offers=offers,
+            function=function,
+            arrivals=workload.new_arrivals(),
+            start_s=workload.start_s,
+            end_s=workload.end_s,
+            seed=seed,
+            initial_fleet=initial_fleet,
+        )
+
+    def realized_rates(
+        self, workload: Workload, interval_s: float, seed: np.random.SeedSequence
+    ) -> RateSeries:
+        """Return the rates of the very arrivals that a cloud of this seed will see.
+
+        Raises:
+            ConfigError: the cloud draws arrivals in blocks that do not divide an interval.
+        """
+        from markopt.cloud.simulated import arrival_generator
+        from markopt.workload import realised_rates
+
+        block_s = self.settings.arrival_block_s
+        blocks = round(interval_s / block_s)
+        if blocks < 1 or abs(blocks * block_s - interval_s) > 1e-9 * interval_s:
+            raise ConfigError(
+                f"cloud.arrival_block_s: must divide controller.interval_s ({interval_s:g} s), "
+                f"got {block_s:g}"
+            )
+        drawn = realised_rates(workload, block_s, arrival_generator(seed))
+        rates = drawn.rate_rps[: len(drawn) // blocks * blocks].reshape(-1, blocks).mean(axis=1)
+        return RateSeries(drawn.start_s, interval_s, rates)
+
+    def least_boot_s(self, offer: Offer) -> float:
+        """Return the least time that is billed between a launch and ready.
+
+        Launch delays are lognormal: one in 30,000 is shorter than what is taken here, four standard
+        deviations below the median.
+        """
+        sigma = math.sqrt(math.log1p(self.settings.launch_delay_cv**2))
+        least_s = offer.launch_delay_s * math.exp(-4.0 * sigma - 0.5 * sigma * sigma)
+        return max(least_s - self.settings.pending_s, 0.0)

@@ -1,0 +1,261 @@
+"""What ``markopt run`` and ``markopt compare`` do once their overrides are known."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from markopt.composition import (
+    CONFIG_NAME,
+    HYDRA_VERSION,
+    combinations,
+    compose,
+    parse,
+    split_lists,
+)
+from markopt.errors import ConfigError, MarkoptError
+from markopt.resources import shipped_folder
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+    from rich.table import Table
+
+RESULTS = Path("results")
+SWEEP_FLAGS = ("-m", "--multirun")
+HYDRA_FLAGS = (
+    *SWEEP_FLAGS,
+    "-h",
+    "--help",
+    "--hydra-help",
+    "-c",
+    "--cfg",
+    "-r",
+    "--resolve",
+    "-p",
+    "--package",
+    "-i",
+    "--info",
+    "-sc",
+    "--shell-completion",
+)
+VALUE_FLAGS = ("-c", "--cfg", "-p", "--package", "-i", "--info")
+QUIET = {
+    "hydra/job_logging": "disabled",
+    "hydra/hydra_logging": "disabled",
+    "hydra.output_subdir": "null",
+    "hydra.run.dir": ".",
+    "hydra.sweep.subdir": ".",
+}
+"""What keeps Hydra from writing files of its own beside the results."""
+
+
+def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return Hydra's flags, with their values, and the overrides.
+
+    Raises:
+        ConfigError: a flag is unknown.
+    """
+    flags: list[str] = []
+    overrides: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if not argument.startswith("-"):
+            overrides.append(argument)
+            continue
+        name = argument.split("=", 1)[0]
+        if name not in HYDRA_FLAGS:
+            near = difflib.get_close_matches(name, [*HYDRA_FLAGS, "--at-equal-slo"], n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise ConfigError(f"{name}: no such option{hint}")
+        flags.append(argument)
+        if name in VALUE_FLAGS and "=" not in argument:
+            flags.extend(value for value in [next(rest, None)] if value is not None)
+    return flags, overrides
+
+
+def launch_run(arguments: Sequence[str], config_file: Path | None) -> None:
+    """Run one episode, or with ``-m`` one for every combination of values."""
+    flags, overrides = split_flags(arguments)
+    if not flags:
+        _run(overrides, config_file, parent=None)
+        return
+    if set(flags) & set(SWEEP_FLAGS):
+        for job in combinations(overrides):
+            compose(job, config_file)  # a mistake in any job shows before the first one runs
+    elif not set(flags) & {"-h", "--help", "--hydra-help"}:
+        compose(overrides, config_file)
+    _through_hydra([*flags, *overrides], config_file, _RunJob(swept(overrides), config_file))
+
+
+def launch_compare(arguments: Sequence[str]) -> None:
+    """Compare policies; with ``-m`` once for every combination of the other values."""
+    flags, given = split_flags(arguments)
+    overrides, planners, seeds = split_lists(given)
+    if planners is not None:
+        # The first one is composed with too, since settings may be those of its class alone.
+        overrides += [f"planner={planners[0]}", f"compare.planners=[{','.join(planners)}]"]
+    if seeds is not None:
+        overrides.append(f"compare.seeds=[{','.join(seeds)}]")
+    if not flags:
+        _compare(overrides, parent=None)
+        return
+    if set(flags) & set(SWEEP_FLAGS):
+        for job in combinations(overrides):
+            compose(job)
+    elif not set(flags) & {"-h", "--help", "--hydra-help"}:
+        compose(overrides)
+    _through_hydra([*flags, *overrides], None, _CompareJob(swept(overrides)))
+
+
+def swept(overrides: Sequence[str]) -> frozenset[str]:
+    """Return the keys that a sweep gives several values, but for planner and seed."""
+    keys = {o.key_or_group for o in parse(overrides) if o.is_sweep_override()}
+    return frozenset(keys - {"planner", "seed"})
+
+
+class _Job:
+    """A job of a Hydra sweep: reports its own mistakes in one line and ends with their code.
+
+    ``named`` are the keys whose values tell the jobs apart and go into the folder's name.
+    """
+
+    def __init__(self, named: frozenset[str]) -> None:
+        self._named = named
+
+    def __call__(self, config: DictConfig) -> None:
+        from hydra.core.hydra_config import HydraConfig
+
+        overrides = list(HydraConfig.get().overrides.task)
+        parent = Path(str(config.output)) if config.output is not None else RESULTS
+        keys = [parsed.key_or_group for parsed in parse(overrides)]
+        kept = [text for text, key in zip(overrides, keys, strict=True) if key != "output"]
+        told = [text for text, key in zip(overrides, keys, strict=True) if key in self._named]
+        suffix = "".join(f",{text}" for text in told).replace("/", "_")
+        try:
+            self.work(kept, parent, suffix)
+        except MarkoptError as error:
+            typer.echo(f"markopt: {' '.join(str(error).split())}", err=True)
+            raise SystemExit(error.exit_code) from None
+
+    def work(self, overrides: Sequence[str], parent: Path, suffix: str) -> None:
+        """Do the job; its results go into a new folder under ``parent``, named with ``suffix``."""
+        raise NotImplementedError
+
+
+class _RunJob(_Job):
+    def __init__(self, named: frozenset[str], config_file: Path | None) -> None:
+        super().__init__(named)
+        self._config_file = config_file
+
+    def work(self, overrides: Sequence[str], parent: Path, suffix: str) -> None:
+        _run(overrides, self._config_file, parent, suffix)
+
+
+class _CompareJob(_Job):
+    def work(self, overrides: Sequence[str], parent: Path, suffix: str) -> None:
+        _compare(overrides, parent, suffix)
+
+
+def _through_hydra(
+    arguments: Sequence[str], config_file: Path | None, job: Callable[[Any], None]
+) -> None:
+    import hydra
+
+    folder = shipped_folder("conf") if config_file is None else config_file.parent
+    name = CONFIG_NAME if config_file is None else config_file.stem
+    given = {argument.split("=", 1)[0] for argument in arguments}
+    before = sys.argv
+    with tempfile.TemporaryDirectory() as scratch:
+        quiet = {**QUIET, "hydra.sweep.dir": scratch}
+        extra = [f"{key}={value}" for key, value in quiet.items() if key not in given]
+        sys.argv = ["markopt", *arguments, *extra]
+        try:
+            hydra.main(str(folder.resolve()), name, HYDRA_VERSION)(job)()
+        finally:
+            sys.argv = before
+
+
+def _target(output: Any, parent: Path | None, stem: str) -> tuple[Path, bool]:
+    """Return where results go, and whether a number may be appended to the name."""
+    from markopt.evaluation.folder import require_free
+
+    if parent is None and output is not None:
+        target = Path(str(output))
+        require_free(target)
+        return target, False
+    target = (RESULTS if parent is None else parent) / stem
+    require_free(target.parent / f"{stem}.new")
+    return target, True
+
+
+def _run(
+    overrides: Sequence[str], config_file: Path | None, parent: Path | None, suffix: str = ""
+) -> None:
+    from markopt.assembly import ConfigParts, check_seed
+    from markopt.evaluation.episode import EpisodeSetup, fit_forecaster, run_episode, set_conditions
+    from markopt.evaluation.folder import whole_folder
+    from markopt.evaluation.outcome import summarize
+    from markopt.evaluation.progress import late_bar
+    from markopt.evaluation.report import write_report
+    from markopt.evaluation.results import write_episode
+    from markopt.evaluation.tabulation import means, row
+    from markopt.evaluation.terminal import comparison_table
+
+    parts = ConfigParts(overrides, config_file=config_file)
+    seed, policy = check_seed(parts.base.seed), next(iter(parts.policies))
+    target, numbered = _target(parts.base.output, parent, f"{policy}-seed{seed}{suffix}")
+    planner, config = parts.planner(policy), parts.config(policy, seed)
+    scene = parts.scene(seed)
+    conditions = set_conditions(scene)
+    forecaster = fit_forecaster(parts.forecaster(), scene, conditions)
+    setup = EpisodeSetup(policy, scene, conditions, forecaster, planner, config)
+    with late_bar(f"Simulating {policy}", scene.interval_count) as bar:
+        result = run_episode(setup, lambda _: bar.step())
+    with whole_folder(target, numbered=numbered) as folder:
+        write_episode(result, folder.path)
+        write_report(folder.path)
+    plan_s = [record.plan_wall_s for record in result.intervals]
+    rows = means([row(summarize(result))], {policy: sum(plan_s) / max(len(plan_s), 1)})
+    _show(comparison_table(rows, _title(result)), folder.final)
+
+
+def _compare(overrides: Sequence[str], parent: Path | None, suffix: str = "") -> None:
+    from markopt.assembly import ConfigParts, compare_settings
+    from markopt.evaluation.compare import compare, write_comparison
+    from markopt.evaluation.folder import whole_folder
+    from markopt.evaluation.terminal import comparison_table
+
+    base = compose(overrides).config
+    settings = compare_settings(base)
+    target, numbered = _target(base.output, parent, f"comparison{suffix}")
+    parts = ConfigParts(overrides, settings.planners)
+    comparison = compare(parts, settings)
+    with whole_folder(target, numbered=numbered) as folder:
+        write_comparison(comparison, parts, folder.path)
+    _show(comparison_table(comparison.table(), _title(comparison.episodes[0])), folder.final)
+
+
+def _title(episode: Any) -> str:
+    hours = (episode.end_s - episode.start_s) / 3600.0
+    slo = episode.slo
+    return (
+        f"{episode.service} on {episode.trace}, {hours:.4g} h, "
+        f"{100 * slo.sl_min:g} % within {1000 * slo.rt_max_s:g} ms"
+    )
+
+
+def _show(table: Table, folder: Path) -> None:
+    from rich.console import Console
+
+    console = Console()
+    needed = Console(width=1000).measure(table).maximum
+    if console.width < needed:
+        console = Console(width=needed)
+    console.print(table)
+    typer.echo(f"Report: {folder / 'report.html'}")

@@ -1,0 +1,131 @@
+"""Figure: cost against attainment of the policies on one day, and what the money goes to.
+
+Reads result files only (``markopt compare`` or ``experiments/policies_on_one_day.py``):
+
+    python paper_figs/policies_on_one_day.py results/policies_on_one_day figure.pdf
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#3b3f46", "#f0e442")
+MARKERS = ("o", "s", "D", "^", "P", "X", "v", "*")
+KINDS = {
+    "on_demand": ("On demand", "#0072b2", ""),
+    "spot": ("Spot", "#56b4e9", "//"),
+    "burstable": ("Burstable", "#009e73", "xx"),
+    "lambda": ("Lambda", "#e69f00", ".."),
+    "warm": ("Warm functions", "#cc79a7", "\\\\"),
+}
+STYLE = {
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e8ee",
+    "axes.axisbelow": True,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "markopt",
+    "legend.frameon": False,
+}
+
+
+def rows_by_policy(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return a comparison's rows by policy, in the order in which they were compared."""
+    document = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))
+    groups: dict[str, list[dict[str, Any]]] = {name: [] for name in document["policies"]}
+    for row in document["rows"]:
+        groups[row["policy"]].append(row)
+    return groups
+
+
+def draw_scatter(axes: Any, groups: dict[str, list[dict[str, Any]]]) -> None:
+    """Draw cost over attainment: small marks per seed, a large one for the mean."""
+    for at, (policy, rows) in enumerate(groups.items()):
+        share = np.array([100.0 * row["attainment"] for row in rows])
+        cost = np.array([row["cost_usd"] for row in rows])
+        look = {"color": PALETTE[at % len(PALETTE)], "marker": MARKERS[at % len(MARKERS)]}
+        axes.scatter(share, cost, s=10, alpha=0.5, linewidths=0, **look)
+        axes.scatter(share.mean(), cost.mean(), s=36, label=policy, edgecolors="white", **look)
+    first = next(iter(groups.values()))[0]
+    axes.axvline(100.0 * first["sl_min"], color="#d55e00", linestyle="--", linewidth=1)
+    bounds = [
+        row["clairvoyant_bound_usd"]
+        for rows in groups.values()
+        for row in rows
+        if row["clairvoyant_bound_usd"] is not None
+    ]
+    if bounds:
+        axes.axhline(np.mean(bounds), color="#5f6b7a", linestyle=":", linewidth=1)
+        axes.annotate(
+            "clairvoyant bound",
+            (0.0, float(np.mean(bounds))),
+            xycoords=("axes fraction", "data"),
+            va="bottom",
+            fontsize=7,
+            color="#5f6b7a",
+        )
+    costs = [row["cost_usd"] for rows in groups.values() for row in rows]
+    if max(costs) > 20.0 * min(costs):
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0.0)
+    axes.set_xlabel("Requests within RT_max, %")
+    axes.set_ylabel("Cost, USD")
+    axes.legend(fontsize=7)
+
+
+def draw_bills(axes: Any, groups: dict[str, list[dict[str, Any]]]) -> None:
+    """Draw each policy's mean bill, stacked by kind."""
+    names = list(groups)
+    left = np.zeros(len(names))
+    for kind, (label, color, hatch) in KINDS.items():
+        usd = np.array(
+            [np.mean([row.get(f"cost_{kind}_usd", 0.0) for row in groups[name]]) for name in names]
+        )
+        if usd.any():
+            look = {"color": color, "hatch": hatch, "edgecolor": "white", "linewidth": 0.3}
+            axes.barh(names, usd, left=left, label=label, **look)
+            left += usd
+    axes.invert_yaxis()
+    axes.set_xlabel("Cost, USD")
+    axes.legend(fontsize=7)
+
+
+def draw(folder: Path, path: Path) -> None:
+    """Write the figure as vectors (.pdf or .svg)."""
+    groups = rows_by_policy(folder)
+    with mpl.rc_context(STYLE):
+        figure, (left, right) = plt.subplots(1, 2, figsize=(7.0, 2.8), layout="constrained")
+        draw_scatter(left, groups)
+        draw_bills(right, groups)
+        stamp = {"CreationDate": None} if path.suffix == ".pdf" else {"Date": None}
+        figure.savefig(path, metadata=stamp)
+        plt.close(figure)
+
+
+def main(arguments: list[str]) -> int:
+    """Draw from the given result folder into the given file."""
+    if len(arguments) != 2 or Path(arguments[1]).suffix not in (".pdf", ".svg"):
+        print(
+            "usage: policies_on_one_day.py RESULT_FOLDER FIGURE.(pdf|svg)",
+            file=sys.stderr,
+        )
+        return 2
+    draw(Path(arguments[0]), Path(arguments[1]))
+    print(arguments[1])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,272 @@
+"""The command line as a user meets it: what it writes, and how it refuses bad input."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from markopt import __version__
+from markopt.cli import main
+from markopt.core.documents import plan_from_json, problem_to_json
+from tests.evaluation.fluid import small_problem
+
+SMALL = (
+    "forecaster=last_value",
+    "catalog.instance_types=[c5.large]",
+    "catalog.batching=none",
+    "workload.path=trace.csv",
+    "workload.history_s=1800",
+    "workload.evaluate_s=600",
+    "controller.horizon=3",
+    "controller.samples=10",
+)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, cache):
+    """An empty folder with a small trace in it, as the working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MARKOPT_CACHE", str(cache))
+    rows = [f"{10 * k},{250 + 100 * (k % 7)}" for k in range(360)]
+    Path("trace.csv").write_text("\n".join(["second,requests", *rows]) + "\n")
+    return tmp_path
+
+
+def fails(capsys, code, *arguments):
+    """Run, expect ``code`` and one line on standard error, and return that line."""
+    before = sorted(Path().rglob("*"))
+    assert main(arguments) == code
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("markopt: ")
+    assert sorted(Path().rglob("*")) == before, "something was left behind"
+    return lines[0]
+
+
+def test_run_writes_a_complete_episode_and_prints_its_row(here, capsys):
+    assert main(["run", "planner=greedy", "output=out", *SMALL]) == 0
+    summary = json.loads((here / "out" / "summary.json").read_text())
+    assert (summary["policy"], summary["seed"]) == ("greedy", 0)
+    assert summary["requests"]["total"] > 20_000
+    assert summary["cost_usd"]["total"] > 0.0
+    files = {path.name for path in (here / "out").iterdir()}
+    assert files >= {"timing.json", "intervals.parquet", "decisions.jsonl", "report.html"}
+    assert sorted(path.name for path in here.iterdir()) == ["out", "trace.csv"]
+    printed = capsys.readouterr().out
+    assert "greedy" in printed
+    assert "out/report.html" in printed
+
+
+def test_same_config_gives_the_same_bytes_in_another_process(here, cache):
+    arguments = ["run", "planner=program", *SMALL]
+    assert main([*arguments, "output=one"]) == 0
+    command = [sys.executable, "-m", "markopt.cli", *arguments, "output=two"]
+    environment = {**os.environ, "PYTHONHASHSEED": "12345"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in ("summary.json", "intervals.parquet", "decisions.jsonl", "config.yaml"):
+        assert (here / "one" / name).read_bytes() == (here / "two" / name).read_bytes(), name
+
+
+def test_compare_ranks_policies_and_its_winner_can_be_run(here, capsys):
+    arguments = ["compare", "planner=greedy,static_peak", "seed=0,1", "output=out", *SMALL]
+    assert main(arguments) == 0
+    document = json.loads((here / "out" / "comparison.json").read_text())
+    assert document["policies"] == ["greedy", "static_peak"]
+    assert document["seeds"] == [0, 1]
+    assert len(document["rows"]) == 4
+    winner = document["winner"]["policy"]
+    assert main(["run", "--config-file", "out/winner.yaml", "output=again"]) == 0
+    first = (here / "out" / "episodes" / f"{winner}-seed0" / "summary.json").read_text()
+    assert (here / "again" / "summary.json").read_text() == first
+    (here / "out" / "report.html").unlink()
+    capsys.readouterr()
+    assert main(["report", "out"]) == 0
+    assert capsys.readouterr().out.strip() == "out/report.html"
+    assert (here / "out" / "report.html").is_file()
+
+
+def test_compare_at_equal_slo_tunes_on_the_history(here):
+    arguments = ["compare", "--at-equal-slo", "0.9", "planner=greedy,static_peak", "output=out"]
+    assert main([*arguments, "compare.tune_s=600", *SMALL]) == 0
+    document = json.loads((here / "out" / "comparison.json").read_text())
+    assert document["equal_slo"] == 0.9
+    tuned = {entry["policy"]: entry for entry in document["tuning"]}
+    assert tuned["greedy"]["knob"] == "quantile"
+    assert len(tuned["greedy"]["trials"]) > 2
+    config = yaml.safe_load((here / "out/episodes/greedy-seed0/config.yaml").read_text())
+    assert config["planner"]["quantile"] == tuned["greedy"]["value"]
+
+
+def test_a_setting_of_the_compared_class_alone_is_accepted(here):
+    arguments = ["compare", "planner=greedy", "planner.quantile=0.6", "output=out", *SMALL]
+    assert main(arguments) == 0
+    config = yaml.safe_load((here / "out/episodes/greedy-seed0/config.yaml").read_text())
+    assert config["planner"]["quantile"] == 0.6
+
+
+def test_a_sweep_runs_every_combination(here, capsys):
+    arguments = ["run", "-m", "planner=greedy,static_peak", "seed=0,1", "output=sweep", *SMALL]
+    assert main(arguments) == 0
+    names = sorted(path.name for path in (here / "sweep").iterdir())
+    assert names == ["greedy-seed0", "greedy-seed1", "static_peak-seed0", "static_peak-seed1"]
+    assert sorted(path.name for path in here.iterdir()) == ["sweep", "trace.csv"]
+
+
+def test_a_sweep_of_comparisons_names_what_differs(here):
+    arguments = ["compare", "-m", "workload.scale=1,2", "planner=greedy", "output=out", *SMALL]
+    assert main(arguments) == 0
+    names = sorted(path.name for path in (here / "out").iterdir())
+    assert names == ["comparison,workload.scale=1", "comparison,workload.scale=2"]
+
+
+def test_a_failing_job_of_a_sweep_ends_it_with_its_code(here, capsys):
+    assert "rt_max_s" in fails(
+        capsys, 3, "run", "-m", "service.slo.rt_max_s=0.001,0.2", "output=out", *SMALL
+    )
+
+
+def test_cfg_job_prints_the_composed_configuration(here, capsys):
+    assert main(["run", "--cfg", "job", "planner=greedy", "seed=7"]) == 0
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert config["planner"]["_target_"] == "markopt.planning.Greedy"
+    assert config["seed"] == 7
+
+
+@pytest.mark.parametrize("command", ["run", "compare"])
+def test_help_lists_groups_and_settings(here, capsys, command):
+    assert main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "Usage: markopt run" in text
+    assert "planner: greedy" in text
+    assert "tune_s" in text
+
+
+def test_version_is_the_packages(capsys):
+    assert main(["version"]) == 0
+    assert capsys.readouterr().out.strip() == __version__
+
+
+def test_plan_prints_a_plan_as_json(here, capsys):
+    Path("problem.json").write_text(problem_to_json(small_problem()))
+    assert main(["plan", "--problem", "problem.json", "--planner", "greedy"]) == 0
+    plan = plan_from_json(capsys.readouterr().out)
+    assert plan.planner == "greedy"
+    assert plan.targets.sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["planer=greedy"], ["planer", "'planner'"]),
+        (["sead=1"], ["sead", "'seed'"]),
+        (["workload.scal=2"], ["workload.scal", "'workload.scale'"]),
+        (["planner=progam"], ["planner=progam", "'program'", "greedy"]),
+        (["service=inception_v4"], ["service=inception_v4", "inception_v3"]),
+        (["service.name=inception_v4"], ["inception_v4", "inception_v3"]),
+        (["controller.horizon=0"], ["controller.horizon", "at least 1", "got 0"]),
+        (["controller.horizon=abc"], ["controller.horizon", "whole number", "'abc'"]),
+        (["seed=nan"], ["seed", "whole number", "nan"]),
+        (["seed=-1"], ["seed", "-1"]),
+        (["seed=0,1"], ["seed=0,1", "-m"]),
+        (["planner._target_=no.such.Planner"], ["planner", "no.such.Planner"]),
+        (["planner.quantile=2", "planner=greedy"], ["quantile", "2"]),
+        (["~service"], ["service"]),
+        (["seed"], ["seed", "key=value"]),
+        (["--sed"], ["--sed"]),
+        (["workload.path=none.csv"], ["none.csv"]),
+        (["workload.path=???"], ["workload.path", "required"]),
+        (["planner=greedy", "planner.quantil=0.5"], ["planner.quantil", "'planner.quantile'"]),
+        (["workload.evaluate_s=nan"], ["evaluate_s", "nan"]),
+        (["service.slo.sl_min=1.5"], ["service.slo.sl_min", "1.5"]),
+        (["catalog.instance_types=[c5.huge]"], ["c5.huge"]),
+        (["output=trace.csv"], ["output=trace.csv", "must not exist"]),
+        (["-m", "seed=0,1", "planner=progam,greedy"], ["planner=progam", "'program'"]),
+        (["--config-file", "none.yaml"], ["none.yaml", "cannot be read"]),
+        (["--config-file", "trace.csv"], ["trace.csv", "yaml"]),
+    ],
+)
+def test_bad_input_of_run_is_one_line_and_code_2(here, capsys, arguments, words):
+    overrides = [s for s in SMALL if s.split("=")[0] not in {a.split("=")[0] for a in arguments}]
+    line = fails(capsys, 2, "run", *arguments, *overrides)
+    for word in words:
+        assert word in line
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("", "trace.csv"),
+        ("second,requests\n0,5\n10,nan\n20,5\n", "nan"),
+        ("second,requests\n0,5\n20,5\n10,5\n", "10"),
+        ("hour,requests\n0,5\n", "hour"),
+    ],
+)
+def test_a_bad_trace_is_named(here, capsys, text, word):
+    Path("trace.csv").write_text(text)
+    assert word in fails(capsys, 2, "run", *SMALL).lower()
+
+
+def test_an_slo_that_nothing_can_meet_is_infeasible(here, capsys):
+    line = fails(capsys, 3, "run", "service.slo.rt_max_s=0.001", *SMALL)
+    assert "service.slo.rt_max_s" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["compare", "planner=greedy,progam"], "planner=progam"),
+        (["compare", "planner=greedy,greedy"], "compare.planners"),
+        (["compare", "planner=greedy,program", "planner.quantile=0.8"], "of policy 'program'"),
+        (["compare", "planner=greedy", "seed=0,0.5"], "seed"),
+        (["compare", "compare.jobs=0"], "compare.jobs"),
+        (["compare", "--at-equal-slo", "98"], "--at-equal-slo"),
+        (["compare", "--at-equal-slo", "x"], "--at-equal-slo"),
+        (["compare", "workload.scale=1,20"], "workload.scale=1,20"),
+        (["compare", "output=trace.csv"], "output=trace.csv"),
+        (["report", "nowhere"], "nowhere"),
+        (["report"], "folder"),
+        (["plan", "--problem", "none.json"], "none.json"),
+        (["plan", "--problem", "trace.csv"], "trace.csv"),
+        (["plan", "--problem", "trace.csv", "--planner", "progam"], "planner=progam"),
+        (["rn"], "run"),
+        (["version", "--loud"], "--loud"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(here, capsys, arguments, word):
+    assert word in fails(capsys, 2, *arguments)
+
+
+def test_an_existing_result_is_kept(here, capsys):
+    (here / "out").mkdir()
+    (here / "out" / "summary.json").write_text("{}")
+    line = fails(capsys, 2, "run", "output=out", *SMALL)
+    assert "must not exist" in line
+    assert (here / "out" / "summary.json").read_text() == "{}"
+
+
+def test_a_problem_with_an_unknown_key_is_named(here, capsys):
+    document = {**json.loads(problem_to_json(small_problem())), "horizont": 3}
+    Path("problem.json").write_text(json.dumps(document))
+    assert "horizont" in fails(capsys, 2, "plan", "--problem", "problem.json")
+
+
+def test_start_loads_nothing_heavy():
+    code = (
+        "import sys; from markopt.cli import main; main(['--help']);"
+        "heavy = {'torch', 'pandas', 'numpy', 'hydra', 'plotly', 'cvxpy', 'numba'};"
+        "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "compare" in done.stdout
