@@ -31,7 +31,7 @@ demo: $(STAMP)
 	  planner=program,greedy,greedy_released,target_tracking,static_peak
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from markopt.capacity.batching import (
@@ -42,6 +42,8 @@ class OfferSelection:
         spot_per_zone: one spot offer per zone with a known price, instead of one per type.
         function_memory_mb: function size; ``auto`` takes the cheapest that meets ``RT_max`` (the
             fastest where none does), None offers no functions.
+        warm_up: how functions are kept warm: by ``invocations`` (MArk's way: one short call per
+            environment and idle time-out) or as ``provisioned`` concurrency at its list price.
         launch_delay_s: overrides the catalogue's launch delay, None keeps it.
         interruption_per_h: overrides the catalogue's spot hazard, None keeps it.
 
@@ -56,6 +58,7 @@ class OfferSelection:
     batching: BatchingRule = "best"
     spot_per_zone: bool = False
     function_memory_mb: int | Literal["auto"] | None = "auto"
+    warm_up: Literal["invocations", "provisioned"] = "invocations"
     launch_delay_s: float | None = None
     interruption_per_h: float | None = None
 
@@ -67,6 +70,10 @@ class OfferSelection:
         if self.batching not in ("mark", "best", "none"):
             raise ConfigError(
                 f"catalog.batching: expected 'best', 'mark' or 'none', got '{self.batching}'"
+            )
+        if self.warm_up not in ("invocations", "provisioned"):
+            raise ConfigError(
+                f"catalog.warm_up: expected 'invocations' or 'provisioned', got '{self.warm_up}'"
             )
         for key in ("launch_delay_s", "interruption_per_h"):
             value = getattr(self, key)
@@ -231,7 +238,9 @@ def build_function(
             )
         platforms = [f"lambda/{wanted}"]
     on_sale = {size.name for size in catalog.functions.sizes}
-    functions = [_function(name, catalog, profiles[name]) for name in platforms if name in on_sale]
+    functions = [
+        _function(name, catalog, profiles[name], selection) for name in platforms if name in on_sale
+    ]
     if not functions:
         return None
     in_time = [
@@ -244,12 +253,14 @@ def build_function(
     return min(functions, key=lambda f: (f.service_time_s, f.name))
 
 
-def _function(name: str, catalog: Catalog, profile: Profile) -> FunctionOffer:
+def _function(
+    name: str, catalog: Catalog, profile: Profile, selection: OfferSelection
+) -> FunctionOffer:
     terms = catalog.functions
     if terms is None:
         raise CatalogError(f"Catalogue '{catalog.name}' sells no functions")
     size = terms.size(name)
-    return FunctionOffer(
+    function = FunctionOffer(
         name=name,
         memory_gb=size.memory_gb,
         service_time_s=profile.service_time_s(1),
@@ -262,6 +273,10 @@ def _function(name: str, catalog: Catalog, profile: Profile) -> FunctionOffer:
         concurrency_limit=terms.concurrency_limit,
         warm_price_usd_per_s=terms.warm_price_usd_per_s(size),
     )
+    if selection.warm_up == "provisioned":
+        return function
+    call_usd = function.price_usd(function.billing_step_s)
+    return replace(function, warm_price_usd_per_s=call_usd / function.idle_timeout_s)
 
 
 def best_saturation_rps(

@@ -40,7 +40,7 @@ class Problem:
     ``forecast`` covers intervals t = 0 .. H-1 from ``time_s`` on. ``required_throughput`` holds a
     curve for every instance type among ``offers``. ``history_peak_rps`` is the largest interval
     rate of the history that policies may learn from. ``recent_rps`` are the observed rates, oldest
-    first, of the last 60 intervals, and ``recent_bin_rps`` the rates in the 5 s bins of the last one.
+    first, of the last 60 intervals, ``recent_bin_rps`` the rates in the 5 s bins of the last one.
     ``recent_targets_rps`` is the saturation throughput that each of the last plans, oldest first,
     wanted; ``since_scale_out_s`` and ``since_scale_in_s`` tell how long ago the fleet was changed
     (None: never).

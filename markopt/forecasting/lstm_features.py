@@ -23,7 +23,7 @@ class Scaling:
     def of(cls, training: NDArray[np.float64], all_logs: NDArray[np.float64]) -> Scaling:
         """Return the scaling of a training span.
 
-        Paths stay within e times the largest rate of the history: a guard against runaway tails.
+        Paths stay within 1.5 times the largest rate of the history: a guard against runaway tails.
 
         Raises:
             DataError: the span has fewer than two intervals with data.
@@ -38,7 +38,7 @@ class Scaling:
         return cls(
             float(known.mean()),
             deviation if deviation > 1e-9 else 1.0,
-            float(np.nanmax(all_logs)) + 1.0,
+            float(np.nanmax(all_logs)) + float(np.log(1.5)),
         )
 
 

@@ -69,7 +69,11 @@ class TargetTracking:
         return counts_plan(problem, "target_tracking", counts, warm, reason=reason)
 
     def _desired(self, problem: Problem, offer: Offer, target_rps: float) -> tuple[int, str]:
-        current = max(math.ceil(equivalent_count(problem, offer) - 1e-9), 1)
+        own = problem.fleet.of(offer.name)
+        current = own.billed - own.noticed
+        if current <= 0:
+            # What else runs is taken over once, as so many of the scaled offer.
+            current = max(math.ceil(equivalent_count(problem, offer) - 1e-9), 1)
         points_rps = minute_points(problem)
         serving = max(equivalent_count(problem, offer, ready_only=True), 1e-9)
         out = points_rps[-self.scale_out_points :]

@@ -27,9 +27,7 @@ from tests.planning.problems import (
 )
 
 GAP = 1e-4
-EXACT = Program(
-    integer_intervals=99, cut_count=200, mip_rel_gap=GAP, max_nodes=20_000, spread="open_loop"
-)
+EXACT = Program(window=None, cut_count=200, mip_rel_gap=GAP, max_nodes=20_000, spread="open_loop")
 QUICK = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
@@ -332,7 +330,26 @@ def test_spread_beyond_the_launch_delay_is_left_to_later_decisions() -> None:
     base = problem([kind], paths, ready={kind.name: 3}, with_function=function())
     stated = Program().stated_problem(base)
     assert (stated.forecast.paths_rps == 60.0).all()
-    assert Program(spread="open_loop").stated_problem(base) is base
+    assert Program(spread="open_loop", window=None).stated_problem(base) is base
+
+
+def test_the_window_is_what_is_looked_ahead_but_never_less_than_a_launch_needs() -> None:
+    kind = offer("c5.large", launch_delay_s=200.0)
+    base = problem([kind], np.full((2, 12), 60.0), ready={kind.name: 3})
+    assert Program(window=8).plan(base).targets.shape == (1, 8)
+    assert Program(window=1).plan(base).targets.shape == (1, 5)
+    assert Program(window=None).plan(base).targets.shape == (1, 12)
+
+
+def test_a_large_instance_is_let_go_when_a_small_one_carries_the_load() -> None:
+    # Per request the large one is cheaper: a continuous tail would keep a fraction of it for ever.
+    large = offer("p3.2xlarge", price_usd_per_h=0.92, saturation_rps=960.0)
+    small = offer("g3.4xlarge", price_usd_per_h=0.342, saturation_rps=183.0)
+    base = problem(
+        [large, small], np.full((3, 12), 100.0), ready={large.name: 1}, with_function=function()
+    )
+    assert Program().plan(base).target_now()[small.name] == 1
+    assert Program(window=12, integer_intervals=3).plan(base).target_now()[small.name] == 0
 
 
 def test_no_offer_in_time_is_infeasible_unless_a_function_is() -> None:

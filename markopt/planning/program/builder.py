@@ -158,7 +158,7 @@ class _Blocks:
         t = np.arange(self.horizon)[None, :]
         whole = self.options.integer_intervals
         if whole is None:
-            whole = int(fleet.d.max(initial=0)) + 1
+            whole = self.horizon
         most = np.broadcast_to(self._ready_limit()[:, None], shape)
         billed_usd = fleet.c + fleet.relaunch
         boot_usd = billed_usd * fleet.d

@@ -1,4 +1,4 @@
-"""What of a forecast's spread a decision must still cover: the spread up to the launch delay."""
+"""What of a forecast a decision must cover: how far ahead, and how much of its spread."""
 
 from __future__ import annotations
 
@@ -30,3 +30,13 @@ def lead_time_problem(problem: Problem, offers: Sequence[Offer]) -> Problem:
     settled = np.array(paths)
     settled[:, lead + 1 :] = np.outer(paths[:, lead] / mean[lead], mean[lead + 1 :])
     return replace(problem, forecast=replace(problem.forecast, paths_rps=settled))
+
+
+def first_intervals(problem: Problem, offers: Sequence[Offer], window: int) -> Problem:
+    """Return the problem over its first ``window`` intervals, at least the largest delay + 1."""
+    longest = max(launch_delay_intervals(offer, problem.interval_s) for offer in offers)
+    kept = min(max(window, longest + 1), problem.horizon)
+    if kept == problem.horizon:
+        return problem
+    shortened = replace(problem.forecast, paths_rps=problem.forecast.paths_rps[:, :kept])
+    return replace(problem, forecast=shortened)

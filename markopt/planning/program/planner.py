@@ -15,7 +15,7 @@ from markopt.planning.greedy import Greedy
 from markopt.planning.lambda_only import LambdaOnly
 from markopt.planning.program.builder import BuilderOptions, BuiltProgram, build_program
 from markopt.planning.program.data import SpillUnits, demand_data, fleet_data
-from markopt.planning.program.foresight import Spread, lead_time_problem
+from markopt.planning.program.foresight import Spread, first_intervals, lead_time_problem
 from markopt.planning.program.ladder import Solution, billed_counts, climb
 from markopt.planning.program.presolve import undominated_offers
 from markopt.planning.program.reason import describe
@@ -39,9 +39,11 @@ class Program:
     """Least expected cost over the horizon under the SLO's budget of misses, solved by HiGHS.
 
     DESIGN section 5; docs/formulation.md gives every symbol. ``headroom`` multiplies the demand
-    paths. ``integer_intervals`` are whole numbers (None: the largest launch delay + 1), continuous
-    after. ``cut_count`` bounds the cuts per interval. ``spill_units``: a shortage spills
-    ``requests`` in proportion to demand, or ``throughput`` (each request counts Q(D)/D times).
+    paths. ``window`` intervals are looked ahead, at least the largest launch delay + 1 (None: the
+    whole forecast). ``integer_intervals`` of them are whole numbers (None: all), continuous after:
+    a continuous tail believes that it may keep a fraction of a large instance, and so never lets
+    the whole one go (docs/decisions/002). ``cut_count`` bounds the cuts per interval.
+    ``spill_units``: a shortage spills ``requests`` in proportion to demand, or ``throughput`` (each request counts Q(D)/D times).
     ``spread``: beyond the launch delay cover only what will be unknown when capacity for then is
     decided (``lead_time``), or the whole spread of the paths with one fleet plan (``open_loop``).
     ``terminal_value_share`` of an instance's boot bill is credited for what is ready at the end.
@@ -53,15 +55,16 @@ class Program:
     """
 
     KNOB: ClassVar[str | None] = "headroom"
-    KNOB_GRID: ClassVar[tuple[float, ...]] = (0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.35, 1.5)
+    KNOB_GRID: ClassVar[tuple[float, ...]] = (0.7, 0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5)
 
     headroom: float = 1.0
+    window: int | None = 8
     integer_intervals: int | None = None
     cut_count: int = 20
     spill_units: SpillUnits = "requests"
     spread: Spread = "lead_time"
     terminal_value_share: float = 0.0
-    mip_rel_gap: float = 1e-3
+    mip_rel_gap: float = 5e-3
     max_nodes: int = 2000
     time_limit_s: float | None = None
     seed: int = 0
@@ -71,6 +74,10 @@ class Program:
             raise ConfigError(f"planner.headroom: must be positive, got {self.headroom}")
         if self.cut_count < 2:
             raise ConfigError(f"planner.cut_count: must be at least 2, got {self.cut_count}")
+        if not 0.0 <= self.mip_rel_gap < 1.0:
+            raise ConfigError(f"planner.mip_rel_gap: must lie in [0, 1), got {self.mip_rel_gap}")
+        if self.window is not None and self.window < 1:
+            raise ConfigError(f"planner.window: must be at least 1, got {self.window}")
         if self.integer_intervals is not None and self.integer_intervals < 1:
             raise ConfigError(
                 f"planner.integer_intervals: must be at least 1, got {self.integer_intervals}"
@@ -95,26 +102,30 @@ class Program:
             Infeasible: no offer answers in time, and no function does either.
         """
         try:
-            offers = undominated_offers(problem, candidate_offers(problem))
+            candidates = candidate_offers(problem)
         except Infeasible:
             if function_in_time(problem.function, problem.service.slo):
                 return LambdaOnly().plan(problem)
             raise
-        solved = self._solve(self.stated_problem(problem), offers)
+        stated = self.stated_problem(problem)
+        solved = self._solve(stated, undominated_offers(stated, candidates))
         if solved is None:
             return self._fallback(problem)
         built, solution = solved
-        return _as_plan(problem, built, solution)
+        return _as_plan(stated, built, solution)
 
     def stated_problem(self, problem: Problem) -> Problem:
-        """Return the problem whose cost is minimized: its forecast has the ``spread`` asked for.
+        """Return the problem whose cost is minimized: its forecast has ``window`` and ``spread``.
 
         Raises:
             Infeasible: no offer answers in time.
         """
+        candidates = candidate_offers(problem)
+        if self.window is not None:
+            problem = first_intervals(problem, candidates, self.window)
         if self.spread == "open_loop":
             return problem
-        return lead_time_problem(problem, candidate_offers(problem))
+        return lead_time_problem(problem, candidates)
 
     def build(self, problem: Problem, mix: Mapping[str, float] | None = None) -> BuiltProgram:
         """Return the model of a decision, for a look at it or to write it to a file.
@@ -122,9 +133,10 @@ class Program:
         Raises:
             Infeasible: no offer answers in time.
         """
-        offers = undominated_offers(problem, candidate_offers(problem))
-        held = fleet_mix(problem, offers) if mix is None else mix
-        return self._build(self.stated_problem(problem), offers, held)
+        stated = self.stated_problem(problem)
+        offers = undominated_offers(stated, candidate_offers(stated))
+        held = fleet_mix(stated, offers) if mix is None else mix
+        return self._build(stated, offers, held)
 
     def _build(
         self, problem: Problem, offers: tuple[Offer, ...], mix: Mapping[str, float]
