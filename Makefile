@@ -7,10 +7,11 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 	command -v $$p; break; fi; done)
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo readme test lint bench clean
 
 help:
 	@echo "make demo   compare five policies on the sample trace; report in results/demo"
+	@echo "make readme put the demo's table and picture into README.md (runs the demo if need be)"
 	@echo "make test   run the tests"
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make bench  run the benchmarks"
@@ -29,6 +30,10 @@ demo: $(STAMP)
 	$(BIN)/markopt compare experiment=demo output=results/demo \
 	  forecaster.members=1 forecaster.epochs=60 \
 	  planner=program,greedy,greedy_released,target_tracking,static_peak
+
+readme: $(STAMP)
+	@test -f results/demo/table.md || $(MAKE) demo
+	$(BIN)/python paper_figs/first_result.py results/demo README.md docs/images/first_result.svg
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -n auto --dist worksteal

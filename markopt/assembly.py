@@ -165,18 +165,33 @@ class ConfigParts:
         return forecaster
 
     def knob(self, policy: str) -> tuple[str | None, tuple[float, ...]]:
-        """Return the constructor argument that may be tuned, and its values, cheap to safe."""
+        """Return the constructor argument that may be tuned, and its values, cheap to safe.
+
+        A planner around another one, which has no knob of its own, has that one's, named by its
+        path below ``planner`` (``planner.headroom``).
+        """
         from hydra.utils import get_class
 
-        planner = get_class(self.policies[policy].planner["_target_"])
-        name = getattr(planner, "KNOB", None)
-        return name, tuple(getattr(planner, "KNOB_GRID", ())) if name else ()
+        for depth, node in enumerate(_nested(self.policies[policy].planner)):
+            planner = get_class(node["_target_"])
+            name = getattr(planner, "KNOB", None)
+            if name:
+                return "planner." * depth + name, tuple(getattr(planner, "KNOB_GRID", ()))
+        return None, ()
 
     def planner(self, policy: str, value: float | None = None) -> Planner:
         """Return a policy's planner, with its knob at ``value`` where one is given."""
-        knob = {} if value is None else {str(self.knob(policy)[0]): value}
-        planner: Planner = instantiate(self.policies[policy].planner, "planner", **knob)
+        planner: Planner = instantiate(self._planner_config(policy, value), "planner")
         return planner
+
+    def _planner_config(self, policy: str, value: float | None) -> DictConfig:
+        from omegaconf import OmegaConf
+
+        section: DictConfig = self.policies[policy].planner
+        if value is not None:
+            section = section.copy()
+            OmegaConf.update(section, str(self.knob(policy)[0]), value, force_add=True)
+        return section
 
     def config(self, policy: str, seed: int, value: float | None = None) -> dict[str, Any]:
         """Return the complete configuration of one episode, all interpolations resolved."""
@@ -193,7 +208,8 @@ class ConfigParts:
         document = {str(key): whole[key] for key in SECTIONS}
         document["seed"] = seed
         if value is not None:
-            document["planner"] = {**document["planner"], str(self.knob(policy)[0]): value}
+            tuned = self._planner_config(policy, value)
+            document["planner"] = OmegaConf.to_container(tuned, resolve=True)
         return document
 
     def export(self, policy: str, seed: int, value: float | None, path: Path) -> None:
@@ -202,7 +218,8 @@ class ConfigParts:
         from omegaconf import OmegaConf
 
         compare = OmegaConf.to_container(self.base.compare, resolve=True)
-        document = {**self.config(policy, seed, value), "output": None, "compare": compare}
+        rest = {"output": None, "save_problems_every": None, "compare": compare}
+        document = {**self.config(policy, seed, value), **rest}
         text = yaml.safe_dump(document, sort_keys=False)
         head = (
             f"# The policy '{policy}' as compared; run it: markopt run --config-file {path.name}\n"
@@ -213,15 +230,32 @@ class ConfigParts:
 def policy_name(config: DictConfig, option: str | None) -> str:
     """Return what to call the planner of a configuration: its option, else its class.
 
-    ``option`` is what was chosen of the group; where ``planner._target_`` has been overridden, the
-    class gives the name.
+    ``option`` is what was chosen of the group; where a ``_target_`` has been overridden, the class
+    gives the name (of a planner around another one the classes of both, the inner one first).
     """
     import yaml
 
-    target = str(config.planner["_target_"])
+    targets = [str(node["_target_"]) for node in _nested(config.planner)]
     if option is not None:
         text = (shipped_folder("conf") / "planner" / f"{option}.yaml").read_text(encoding="utf-8")
-        if yaml.safe_load(text).get("_target_") == target:
+        meant = [yaml.safe_load(text).get("_target_")]
+        if len(targets) > 1:
+            shipped = compose([f"planner={option}"]).config.planner
+            meant = [str(node["_target_"]) for node in _nested(shipped)]
+        if meant == targets:
             return option
-    name = target.rpartition(".")[2]
+    return "_".join(_snake_case(target.rpartition(".")[2]) for target in reversed(targets))
+
+
+def _snake_case(name: str) -> str:
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+def _nested(planner: DictConfig) -> list[DictConfig]:
+    """Return a planner's configuration and those of the planners in it, outermost first."""
+    from omegaconf import DictConfig as Node
+
+    nodes = [planner]
+    while isinstance(inner := nodes[-1].get("planner"), Node) and "_target_" in inner:
+        nodes.append(inner)
+    return nodes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ PASS_THROUGH = {
     "help_option_names": [],
 }
 """Leaves -m, --cfg, --help and overrides to Hydra."""
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it."""
 
 app = typer.Typer(
     add_completion=False,
@@ -100,24 +104,44 @@ def version() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 done, 2 bad input, 3 infeasible."""
+    """Run the command line; return 0 done, 2 bad input, 3 infeasible or 130 interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    usage_error = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+    if arguments is None:
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(args=given, prog_name="markopt", standalone_mode=False)
-    except MarkoptError as error:
-        return _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", 130)
+        code = INTERRUPTED
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 2
+        code = stop.code if isinstance(stop.code, int) else ConfigError.exit_code
     except Exception as error:
-        # Typer carries its own copy of Click, whose errors have no public name there.
-        if not isinstance(error, usage_error):
+        text, code = _explain(error)
+        if text is None:
             raise
-        text = error.format_message()  # type: ignore[attr-defined]
-        return _fail(text or "expected a command; see markopt --help", ConfigError.exit_code)
+        return _fail(text, code)
+    if code == INTERRUPTED:  # Typer, too, turns Ctrl-C into this code
+        return _fail("interrupted", INTERRUPTED)
     return code if isinstance(code, int) else 0
+
+
+def _terminate(number: int, _: object) -> None:
+    """End as an exception does, so that half-written folders are removed."""
+    raise SystemExit(128 + number)
+
+
+def _explain(error: Exception) -> tuple[str | None, int]:
+    """Return a line for the user and the exit code; no line for what is a fault of markopt."""
+    if isinstance(error, MarkoptError):
+        return str(error), error.exit_code
+    if isinstance(error, OSError) and error.filename is not None:
+        reason = error.strerror or type(error).__name__
+        return f"{error.filename}: cannot be read or written: {reason}", DataError.exit_code
+    # Typer carries its own copy of Click, whose errors have no public name there.
+    usage_error = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+    if isinstance(error, usage_error):
+        text = error.format_message()  # type: ignore[attr-defined]
+        return text or "expected a command; see markopt --help", ConfigError.exit_code
+    return None, 1
 
 
 def _fail(text: str, code: int) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
+from markopt.annotations import fits, kind_of
 from markopt.errors import ConfigError, MarkoptError
 from markopt.resources import shipped_folder
 
@@ -29,6 +31,9 @@ SECTIONS = (
     "seed",
 )
 """What makes an episode what it is: two episodes with equal sections have equal results."""
+
+OTHER_KEYS = ("output", "save_problems_every", "compare")
+"""What else a configuration may say: where results go, and how policies are compared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +59,7 @@ def compose(overrides: Sequence[str], config_file: Path | None = None) -> Compos
     from omegaconf import open_dict
     from omegaconf.errors import OmegaConfBaseException
 
+    _check_options(overrides)
     folder, name = shipped_folder("conf"), CONFIG_NAME
     if config_file is not None:
         folder, name = _check_config_file(config_file)
@@ -72,7 +78,23 @@ def compose(overrides: Sequence[str], config_file: Path | None = None) -> Compos
     missing = [key for key in SECTIONS if key not in config or config[key] is None]
     if missing:
         raise ConfigError(f"{missing[0]}: every configuration needs this key, it is missing")
+    known = [*SECTIONS, *OTHER_KEYS]
+    strange = [str(key) for key in config if key not in known]
+    if strange:
+        raise ConfigError(f"{strange[0]}: no such key or group{_close(strange[0], known)}")
     return Composed(config, option)
+
+
+def _check_options(overrides: Sequence[str]) -> None:
+    """Refuse a choice of a group that is no name, on which Hydra ends with a traceback."""
+    groups = _groups()
+    for text, override in zip(overrides, parse(overrides), strict=True):
+        group = override.key_or_group
+        if group not in groups or override.is_delete() or override.is_sweep_override():
+            continue
+        value = override.value()
+        if not isinstance(value, str) and not (value is None and group == "experiment"):
+            raise ConfigError(f"{text}: expected an option of the group: {_list(options(group))}")
 
 
 def _check_config_file(path: Path) -> tuple[Path, str]:
@@ -168,6 +190,7 @@ def instantiate(config: Any, where: str, **arguments: Any) -> Any:
 
     if "_target_" not in config:
         raise ConfigError(f"{where}._target_: expected the class to build, it is missing")
+    _check_arguments(config, where)
     try:
         return hydra_instantiate(config, _convert_="all", **arguments)
     except (HydraException, OmegaConfBaseException) as error:
@@ -181,6 +204,40 @@ def instantiate(config: Any, where: str, **arguments: Any) -> Any:
             cause = cause.__cause__
         reason = one_line(error.__cause__ or error)
         raise ConfigError(f"{where}: {config['_target_']} cannot be built: {reason}") from None
+
+
+def _check_arguments(config: Any, where: str) -> None:
+    """Refuse arguments that the constructor does not have, and values of another kind than its.
+
+    What annotations cannot tell (a range, the names that are allowed) is left to the constructor.
+    """
+    from hydra.errors import HydraException
+    from hydra.utils import get_object
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        given = OmegaConf.to_container(config, resolve=True)
+        target = get_object(config["_target_"])
+        parameters = inspect.signature(target).parameters
+        hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except (HydraException, OmegaConfBaseException, ImportError, NameError, TypeError, ValueError):
+        return  # building it will tell what is wrong, if anything is
+    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    settings = (
+        {str(name): value for name, value in given.items()} if isinstance(given, dict) else {}
+    )
+    for name, value in settings.items():
+        key = f"{where}.{name}"
+        if name.startswith("_") or value == "???":
+            continue
+        if name not in parameters:
+            if not open_ended:
+                raise ConfigError(f"{key}: no such setting{_close(name, [*parameters])}")
+        elif not fits(value, hints.get(name, Any)):
+            raise ConfigError(f"{key}: must be {kind_of(hints[name])}, got {value!r}")
+        if isinstance(value, dict) and "_target_" in value:
+            _check_arguments(config[name], key)
 
 
 def _explain(error: Exception, overrides: Sequence[str], config_file: Path | None) -> str:

@@ -45,6 +45,7 @@ HYDRA_FLAGS = (
     "--shell-completion",
 )
 VALUE_FLAGS = ("-c", "--cfg", "-p", "--package", "-i", "--info")
+CHOICES = {"-c": ("job", "hydra", "all"), "--cfg": ("job", "hydra", "all")}
 QUIET = {
     "hydra/job_logging": "disabled",
     "hydra/hydra_logging": "disabled",
@@ -74,8 +75,14 @@ def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
             hint = f"; did you mean '{near[0]}'?" if near else ""
             raise ConfigError(f"{name}: no such option{hint}")
         flags.append(argument)
-        if name in VALUE_FLAGS and "=" not in argument:
-            flags.extend(value for value in [next(rest, None)] if value is not None)
+        if name in VALUE_FLAGS:
+            value = argument.partition("=")[2] or next(rest, None)
+            choices = CHOICES.get(name)
+            if value is None or (choices and value not in choices):
+                wanted = f"one of {', '.join(choices)}" if choices else "a value"
+                raise ConfigError(f"{name}: expected {wanted}, got {value or 'none'}")
+            if "=" not in argument:
+                flags.append(value)
     return flags, overrides
 
 
@@ -201,6 +208,7 @@ def _run(
     from markopt.evaluation.episode import EpisodeSetup, fit_forecaster, run_episode, set_conditions
     from markopt.evaluation.folder import whole_folder
     from markopt.evaluation.outcome import summarize
+    from markopt.evaluation.problems import PROBLEMS, SavingPlanner, check_every
     from markopt.evaluation.progress import late_bar
     from markopt.evaluation.report import write_report
     from markopt.evaluation.results import write_episode
@@ -210,14 +218,18 @@ def _run(
     parts = ConfigParts(overrides, config_file=config_file)
     seed, policy = check_seed(parts.base.seed), next(iter(parts.policies))
     target, numbered = _target(parts.base.output, parent, f"{policy}-seed{seed}{suffix}")
+    every = check_every(parts.base.get("save_problems_every"))
     planner, config = parts.planner(policy), parts.config(policy, seed)
     scene = parts.scene(seed)
     conditions = set_conditions(scene)
     forecaster = fit_forecaster(parts.forecaster(), scene, conditions)
-    setup = EpisodeSetup(policy, scene, conditions, forecaster, planner, config)
-    with late_bar(f"Simulating {policy}", scene.interval_count) as bar:
-        result = run_episode(setup, lambda _: bar.step())
     with whole_folder(target, numbered=numbered) as folder:
+        if every is not None:
+            (folder.path / PROBLEMS).mkdir()
+            planner = SavingPlanner(planner, folder.path / PROBLEMS, every)
+        setup = EpisodeSetup(policy, scene, conditions, forecaster, planner, config)
+        with late_bar(f"Simulating {policy}", scene.interval_count) as bar:
+            result = run_episode(setup, lambda _: bar.step())
         write_episode(result, folder.path)
         write_report(folder.path)
     plan_s = [record.plan_wall_s for record in result.intervals]
@@ -233,6 +245,8 @@ def _compare(overrides: Sequence[str], parent: Path | None, suffix: str = "") ->
 
     base = compose(overrides).config
     settings = compare_settings(base)
+    if base.get("save_problems_every") is not None:
+        raise ConfigError("save_problems_every: only markopt run saves problems, got it in compare")
     target, numbered = _target(base.output, parent, f"comparison{suffix}")
     parts = ConfigParts(overrides, settings.planners)
     comparison = compare(parts, settings)

@@ -55,8 +55,11 @@ def draw_scatter(axes: Any, groups: dict[str, list[dict[str, Any]]]) -> None:
         share = np.array([100.0 * row["attainment"] for row in rows])
         cost = np.array([row["cost_usd"] for row in rows])
         look = {"color": PALETTE[at % len(PALETTE)], "marker": MARKERS[at % len(MARKERS)]}
-        axes.scatter(share, cost, s=10, alpha=0.5, linewidths=0, **look)
-        axes.scatter(share.mean(), cost.mean(), s=36, label=policy, edgecolors="white", **look)
+        if len(rows) > 1:
+            axes.scatter(share, cost, s=10, alpha=0.5, linewidths=0, **look)
+        # Open marks, so that policies that coincide remain to be seen.
+        ring = {"s": 40, "facecolors": "none", "edgecolors": look["color"], "linewidths": 1.6}
+        axes.scatter(share.mean(), cost.mean(), label=policy, marker=look["marker"], **ring)
     first = next(iter(groups.values()))[0]
     axes.axvline(100.0 * first["sl_min"], color="#d55e00", linestyle="--", linewidth=1)
     bounds = [

@@ -1,9 +1,12 @@
 """The command line as a user meets it: what it writes, and how it refuses bad input."""
 
+import errno
+import inspect
 import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,9 @@ import yaml
 
 from markopt import __version__
 from markopt.cli import main
-from markopt.core.documents import plan_from_json, problem_to_json
+from markopt.core.documents import plan_from_json, problem_from_json, problem_to_json
+from markopt.planning import Greedy, Program, evaluate_plan
+from markopt.resources import shipped_folder
 from tests.evaluation.fluid import small_problem
 
 SMALL = (
@@ -102,10 +107,10 @@ def test_compare_at_equal_slo_tunes_on_the_history(here):
     document = json.loads((here / "out" / "comparison.json").read_text())
     assert document["equal_slo"] == 0.9
     tuned = {entry["policy"]: entry for entry in document["tuning"]}
-    assert tuned["greedy"]["knob"] == "quantile"
+    assert tuned["greedy"]["knob"] == Greedy.KNOB
     assert len(tuned["greedy"]["trials"]) > 2
     config = yaml.safe_load((here / "out/episodes/greedy-seed0/config.yaml").read_text())
-    assert config["planner"]["quantile"] == tuned["greedy"]["value"]
+    assert config["planner"][Greedy.KNOB] == tuned["greedy"]["value"]
 
 
 def test_a_setting_of_the_compared_class_alone_is_accepted(here):
@@ -181,6 +186,35 @@ def test_plan_prints_a_plan_as_json(here, capsys):
         (["seed=0,1"], ["seed=0,1", "-m"]),
         (["planner._target_=no.such.Planner"], ["planner", "no.such.Planner"]),
         (["planner.quantile=2", "planner=greedy"], ["quantile", "2"]),
+        (["planner.quantile=abc", "planner=greedy"], ["planner.quantile", "a number", "'abc'"]),
+        (["+planner.nokey=1", "planner=greedy"], ["planner.nokey", "no such setting"]),
+        (["+nokey=1"], ["nokey", "no such key"]),
+        (["planner=null"], ["planner=null", "option", "greedy"]),
+        (["service=null"], ["service=null", "option", "inception_v3"]),
+        (["service.slo=null"], ["service.slo", "None"]),
+        (["service.slo.sl_min=abc"], ["service.slo.sl_min", "a number", "'abc'"]),
+        (["workload=null"], ["workload=null", "option"]),
+        (["forecaster=nope"], ["forecaster=nope", "lstm"]),
+        (["workload=nope"], ["workload=nope", "trace"]),
+        (["catalog=nope"], ["catalog=nope", "aws_2019"]),
+        (["controller.horizon=-3"], ["controller.horizon", "at least 1", "got -3"]),
+        (["controller.horizon=2.5"], ["controller.horizon", "whole number", "2.5"]),
+        (["controller.horizon=true"], ["controller.horizon", "whole number", "True"]),
+        (["seed=abc"], ["seed", "whole number", "'abc'"]),
+        (["workload.scale=-1"], ["workload.scale", "positive", "-1"]),
+        (["workload.scale=nan"], ["workload.scale", "finite", "nan"]),
+        (["workload.evaluate_s=999960"], ["trace.csv", "3600 s", "evaluate_s=999960"]),
+        (["cloud.bouncer=maybe"], ["cloud.bouncer", "true or false", "'maybe'"]),
+        (["cloud.bin_s=7"], ["cloud.bin_s", "controller.interval_s", "7"]),
+        (["catalog.instance_types=[]"], ["catalog.instance_types", "at least one"]),
+        (["catalog.instance_types=c5.large"], ["catalog.instance_types", "list of names"]),
+        (["catalog.purchase=[]"], ["catalog.purchase", "at least one"]),
+        (["catalog.launch_delay_s=abc"], ["catalog.launch_delay_s", "number or null", "'abc'"]),
+        (["catalog.catalog=none.yaml"], ["none.yaml", "no such file"]),
+        (["workload.path=."], ["expected a trace", "folder"]),
+        (["save_problems_every=0"], ["save_problems_every", "from 1 on", "0"]),
+        (["--cfg"], ["--cfg", "job, hydra, all"]),
+        (["--cfg", "nope"], ["--cfg", "job, hydra, all", "nope"]),
         (["~service"], ["service"]),
         (["seed"], ["seed", "key=value"]),
         (["--sed"], ["--sed"]),
@@ -209,12 +243,125 @@ def test_bad_input_of_run_is_one_line_and_code_2(here, capsys, arguments, words)
         ("", "trace.csv"),
         ("second,requests\n0,5\n10,nan\n20,5\n", "nan"),
         ("second,requests\n0,5\n20,5\n10,5\n", "10"),
+        ("second,requests\n", "no rows"),
+        ("second,requests\n0,5\n10,-3\n20,5\n", "-3"),
+        ("second,requests\n0,5\n10,5\n10,5\n", "repeat"),
+        ("second,requests\n0,5\n10,many\n20,5\n", "'many'"),
         ("hour,requests\n0,5\n", "hour"),
     ],
 )
 def test_a_bad_trace_is_named(here, capsys, text, word):
     Path("trace.csv").write_text(text)
     assert word in fails(capsys, 2, "run", *SMALL).lower()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("on_demand_usd_per_h: 0.085", "on_demand_usd_per_hh: 0.085", ["on_demand_usd_per_hh"]),
+        ("on_demand_usd_per_h: 0.085", "on_demand_usd_per_h: -0.085", ["-0.085", "greater than 0"]),
+    ],
+)
+def test_a_mistake_in_a_catalog_names_file_key_and_value(here, capsys, old, new, words):
+    text = (shipped_folder("data") / "catalog" / "aws-us-east-1-2019.yaml").read_text()
+    assert old in text
+    Path("mine.yaml").write_text(text.replace(old, new, 1))
+    line = fails(capsys, 2, "run", "catalog.catalog=mine.yaml", *SMALL)
+    for word in ["mine.yaml", "instance_types.c5.large", *words]:
+        assert word in line
+
+
+def test_a_batch_size_that_is_missing_in_a_profile_is_named(here, capsys):
+    text = (shipped_folder("data") / "profiles" / "inception_bn.yaml").read_text()
+    assert "batch_sizes: [1, 2, 4, 8, 16," in text
+    text = text.replace("batch_sizes: [1, 2, 4, 8, 16,", "batch_sizes: [1, 2, 4, 8,", 1)
+    Path("mine.yaml").write_text(text)
+    line = fails(capsys, 2, "run", "catalog.profiles=mine.yaml", *SMALL)
+    assert "mine.yaml: entries.c5.large.batch_sizes" in line
+
+
+@pytest.mark.parametrize("content", [b"second,requests\n0,5\n10,5\n", b"\x1f\x8b\x08broken"])
+def test_a_file_that_is_not_gzip_is_named(here, capsys, content):
+    Path("trace.csv.gz").write_bytes(content)
+    rest = [text for text in SMALL if not text.startswith("workload.path")]
+    assert "trace.csv.gz" in fails(capsys, 2, "run", "workload.path=trace.csv.gz", *rest)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_an_interrupt_ends_with_130_and_leaves_nothing(here, capsys):
+    code = (
+        "import os, signal, sys; import markopt.evaluation.episode as episode;"
+        "from markopt.cli import main;"
+        "episode.run_episode = lambda *_: os.kill(os.getpid(), signal.SIGINT);"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "run", "planner=greedy", "output=deep/out", *SMALL]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "markopt: interrupted\n")
+    assert sorted(path.name for path in here.iterdir()) == ["trace.csv"]
+
+
+def test_a_full_or_broken_disk_is_one_line(here, capsys, monkeypatch):
+    def fails_to_write(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "out/summary.json")
+
+    monkeypatch.setattr("markopt.evaluation.results.write_episode", fails_to_write)
+    line = fails(capsys, 2, "run", "planner=greedy", "output=out", *SMALL)
+    assert "out/summary.json" in line
+    assert "No space left" in line
+
+
+def test_saved_problems_replay_the_decisions_of_the_run(here, capsys):
+    arguments = ["run", "planner=program", "save_problems_every=4", "output=out", *SMALL]
+    assert main(arguments) == 0
+    saved = sorted((here / "out" / "problems").iterdir())
+    assert [path.name for path in saved] == [f"problem-{s}.json" for s in (3000, 3240, 3480)]
+    lines = (here / "out" / "decisions.jsonl").read_text().splitlines()
+    logged = {entry["time_s"]: entry for entry in map(json.loads, lines)}
+    for path in saved:
+        capsys.readouterr()
+        assert main(["plan", "--problem", str(path)]) == 0
+        plan = plan_from_json(capsys.readouterr().out)
+        assert logged[plan.time_s]["reason"] == plan.reason
+        assert logged[plan.time_s]["objective_usd"] == plan.objective_usd
+        wanted = {name: count for name, count in plan.target_now().items() if count}
+        assert {k: v for k, v in logged[plan.time_s]["target"].items() if v} == wanted
+
+
+def test_saving_problems_changes_no_result(here):
+    assert main(["run", "planner=greedy", "output=plain", *SMALL]) == 0
+    assert main(["run", "planner=greedy", "save_problems_every=1", "output=saving", *SMALL]) == 0
+    for name in ("summary.json", "intervals.parquet", "decisions.jsonl", "config.yaml"):
+        assert (here / "plain" / name).read_bytes() == (here / "saving" / name).read_bytes(), name
+    assert len(list((here / "saving" / "problems").iterdir())) == 10
+    assert not (here / "plain" / "problems").exists()
+
+
+@pytest.mark.parametrize("name", ["problem_calm", "problem_burst"])
+def test_a_saved_problem_gives_the_same_plan_twice_and_the_program_costs_least(capsys, name):
+    # The evaluator reads a plan as fixed for the whole horizon, without any safety margin.
+    margins = {"headroom", "spill_weight"} & inspect.signature(Program).parameters.keys()
+    plain = [f"planner.{margin}=1.0" for margin in sorted(margins)]
+    settings = {"program": ["planner.spread=open_loop", *plain]}
+    path = Path(__file__).parent / "data" / f"{name}.json"
+    problem = problem_from_json(path.read_text(), str(path))
+    cost = {}
+    for planner in ("program", "greedy", "square_root_staffing", "static_peak"):
+        printed = []
+        for _ in range(2):
+            given = ["--planner", planner, *settings.get(planner, [])]
+            assert main(["plan", "--problem", str(path), *given]) == 0
+            printed.append(capsys.readouterr().out)
+        assert printed[0] == printed[1]
+        cost[planner] = evaluate_plan(problem, plan_from_json(printed[0])).total_usd
+    assert cost["program"] <= min(cost.values()) * 1.005 + 1e-9
+
+
+def test_a_problem_that_cannot_be_met_ends_with_3(here, capsys):
+    problem = small_problem()
+    Path("problem.json").write_text(problem_to_json(replace(problem, offers=(), function=None)))
+    line = fails(capsys, 3, "plan", "--problem", "problem.json", "--planner", "static_peak")
+    assert "offer" in line
 
 
 def test_an_slo_that_nothing_can_meet_is_infeasible(here, capsys):
@@ -238,6 +385,10 @@ def test_an_slo_that_nothing_can_meet_is_infeasible(here, capsys):
         (["report"], "folder"),
         (["plan", "--problem", "none.json"], "none.json"),
         (["plan", "--problem", "trace.csv"], "trace.csv"),
+        (["plan", "--problem", "."], "cannot be read"),
+        (["compare", "planner=[]"], "planner=[]"),
+        (["compare", "save_problems_every=2"], "save_problems_every"),
+        (["report", "."], "summary.json"),
         (["plan", "--problem", "trace.csv", "--planner", "progam"], "planner=progam"),
         (["rn"], "run"),
         (["version", "--loud"], "--loud"),

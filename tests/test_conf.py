@@ -7,13 +7,12 @@ import runpy
 from pathlib import Path
 
 import pytest
-import yaml
+from omegaconf import OmegaConf
 
 from markopt.assembly import ConfigParts, compare_settings
 from markopt.cli import main
 from markopt.composition import SECTIONS, combinations, compose, instantiate, options, split_lists
 from markopt.errors import ConfigError
-from markopt.resources import shipped_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 GROUPS = (
@@ -61,12 +60,47 @@ def test_every_option_can_be_built(group, option):
 
 @pytest.mark.parametrize(("group", "option"), BUILT)
 def test_every_key_is_a_constructor_argument_and_every_argument_a_key(group, option):
-    text = (shipped_folder("conf") / group / f"{option}.yaml").read_text(encoding="utf-8")
-    section = yaml.safe_load(text)
-    module, _, name = section.pop("_target_").rpartition(".")
-    arguments = set(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
-    assert set(section) <= arguments
-    assert arguments - set(section) == set()
+    section = compose([f"{group}={option}"]).config[group]
+    nodes = [OmegaConf.to_container(section)]
+    while nodes:
+        node = nodes.pop()
+        nodes += [v for v in node.values() if isinstance(v, dict) and "_target_" in v]
+        module, _, name = node.pop("_target_").rpartition(".")
+        built = getattr(importlib.import_module(module), name)
+        assert set(node) == set(inspect.signature(built).parameters)
+
+
+def test_a_wrapped_planner_is_named_by_its_option_or_by_both_classes(tmp_path):
+    standbys = ConfigParts(["planner=program_with_standbys", "planner.count=3"])
+    assert list(standbys.policies) == ["program_with_standbys"]
+    other = ConfigParts(["planner=program_with_standbys", "planner@planner.planner=lambda_only"])
+    assert list(other.policies) == ["lambda_only_with_standbys"]
+    assert other.knob("lambda_only_with_standbys") == (None, ())
+    assert type(other.planner("lambda_only_with_standbys").planner).__name__ == "LambdaOnly"
+    standbys.export("program_with_standbys", 0, None, tmp_path / "winner.yaml")
+    again = ConfigParts([], config_file=tmp_path / "winner.yaml")
+    assert list(again.policies) == ["program_with_standbys"]
+
+
+def test_the_knob_of_a_wrapped_planner_is_found_and_set():
+    parts = ConfigParts([], planners=["greedy_with_standbys", "greedy", "lambda_only"])
+    name, grid = parts.knob("greedy_with_standbys")
+    assert (name, grid) == ("planner.headroom", parts.knob("greedy")[1])
+    assert parts.planner("greedy_with_standbys", 0.65).planner == parts.planner("greedy", 0.65)
+    config = parts.config("greedy_with_standbys", 0, 0.65)["planner"]
+    assert config["planner"]["headroom"] == 0.65
+    assert config["count"] == 10
+    assert parts.knob("lambda_only") == (None, ())
+    assert parts.config("greedy_with_standbys", 0)["planner"]["planner"]["headroom"] == 1.0
+
+
+def test_the_calibrated_lstm_wraps_the_lstm_of_the_group():
+    wrapped = compose(["forecaster=lstm_calibrated", "forecaster.forecaster.hidden=8"]).config
+    plain = compose(["forecaster=lstm", "forecaster.hidden=8"]).config
+    assert wrapped.forecaster.forecaster == plain.forecaster
+    built = instantiate(wrapped.forecaster, "forecaster")
+    assert type(built.forecaster).__name__ == "Lstm"
+    assert (built.forecaster.hidden, built.share) == (8, 0.9)
 
 
 def test_a_planner_of_ones_own_is_selected_by_its_class():

@@ -64,6 +64,10 @@ class OfferSelection:
 
     def __post_init__(self) -> None:
         options = [option.value for option in PurchaseOption]
+        for key in ("instance_types", "purchase"):
+            names = getattr(self, key)
+            if names is not None and not len(names):
+                raise ConfigError(f"catalog.{key}: must name at least one, got an empty list")
         for option in self.purchase:
             if option not in options:
                 raise ConfigError(f"catalog.purchase: expected any of {options}, got '{option}'")

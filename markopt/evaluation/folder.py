@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,16 +50,23 @@ def whole_folder(target: Path, *, numbered: bool = False) -> Iterator[NewFolder]
     """
     if not numbered:
         require_free(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.parent / f".{target.name}.partial-{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
+    made = [parent for parent in target.parents if not parent.exists()]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+    except OSError as error:
+        raise ConfigError(f"output={target}: cannot be made: {error.strerror}") from None
     folder = NewFolder(temporary, target)
     try:
         yield folder
         folder.final = _rename(temporary, target, numbered=numbered)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        for parent in made:
+            with suppress(OSError):  # in use: by this result or another one
+                parent.rmdir()
 
 
 def _rename(temporary: Path, target: Path, *, numbered: bool) -> Path:

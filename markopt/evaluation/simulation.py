@@ -56,7 +56,7 @@ class SimulatedClouds:
         """Return the rates of the very arrivals that a cloud of this seed will see.
 
         Raises:
-            ConfigError: the cloud draws arrivals in blocks that do not divide an interval.
+            ConfigError: the cloud's arrival blocks or bins do not divide an interval.
         """
         from markopt.cloud.simulated import arrival_generator
         from markopt.workload import realised_rates
@@ -67,6 +67,12 @@ class SimulatedClouds:
             raise ConfigError(
                 f"cloud.arrival_block_s: must divide controller.interval_s ({interval_s:g} s), "
                 f"got {block_s:g}"
+            )
+        bins = round(interval_s / self.settings.bin_s)
+        if bins < 1 or abs(bins * self.settings.bin_s - interval_s) > 1e-9 * interval_s:
+            raise ConfigError(
+                f"cloud.bin_s: must divide controller.interval_s ({interval_s:g} s), "
+                f"got {self.settings.bin_s:g}"
             )
         drawn = realised_rates(workload, block_s, arrival_generator(seed))
         rates = drawn.rate_rps[: len(drawn) // blocks * blocks].reshape(-1, blocks).mean(axis=1)

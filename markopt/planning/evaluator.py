@@ -179,8 +179,8 @@ def _recourse(
     if not in_time:
         return usd, 0.0, (sl_min, 0.0)
     cold_s = function.service_time_s + function.cold_start_s
-    # The initialization of an environment is not billed.
-    return usd, 0.0, (0.0, 1.0 if cold_s > rt_max_s else 0.0)
+    # Initialization is not billed; a cold request counts twice all the same (formulation.md).
+    return usd, usd, (0.0, 1.0 if cold_s > rt_max_s else 0.0)
 
 
 def _broken_limits(problem: Problem, rows: list[_OfferRow]) -> list[str]:

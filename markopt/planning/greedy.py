@@ -41,10 +41,10 @@ class Greedy:
         ConfigError: an argument is out of range.
     """
 
-    KNOB: ClassVar[str | None] = "quantile"
-    KNOB_GRID: ClassVar[tuple[float, ...]] = (0.3, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.995)
+    KNOB: ClassVar[str | None] = "headroom"
+    KNOB_GRID: ClassVar[tuple[float, ...]] = (0.7, 0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5)
 
-    quantile: float = 0.9
+    quantile: float = 1.0
     headroom: float = 1.0
     window: int | None = None
     span: Span = "inclusive"

@@ -10,9 +10,11 @@ from markopt.planning.requirement import candidate_offers, required_rps
 
 
 def scaled_offer(problem: Problem, instance_type: str | None) -> Offer:
-    """Return the on-demand offer of that type; None: the cheapest for the forecast's mean rate.
+    """Return the on-demand offer of that type; None: the one that runs already.
 
-    Price per required throughput, not per saturation throughput: a type may pool worse.
+    A scaling group keeps its type: the one that makes up at least half of the billed throughput.
+    Where none does, the cheapest for the forecast's mean rate, by price per required throughput
+    and not per saturation throughput: a type may pool worse.
 
     Raises:
         ConfigError: there is no on-demand offer of that type.
@@ -32,6 +34,11 @@ def scaled_offer(problem: Problem, instance_type: str | None) -> Offer:
             "Planner: needs an on-demand offer that meets the SLO, got "
             f"{[offer.name for offer in problem.offers]}"
         )
+
+    running = max(on_demand, key=lambda offer: _billed_rps(problem, offer))
+    total_rps = sum(_billed_rps(problem, offer) for offer in problem.offers)
+    if total_rps > 0.0 and _billed_rps(problem, running) >= 0.5 * total_rps:
+        return running
     rate_rps = np.maximum(np.array([problem.forecast.mean_rps().mean()]), 1.0)
 
     def usd(offer: Offer) -> float:
@@ -39,6 +46,11 @@ def scaled_offer(problem: Problem, instance_type: str | None) -> Offer:
         return float(np.ceil(q / offer.saturation_rps - 1e-9)) * offer.price_usd_per_s
 
     return min(on_demand, key=lambda o: (usd(o), o.price_usd_per_s, o.name))
+
+
+def _billed_rps(problem: Problem, offer: Offer) -> float:
+    fleet = problem.fleet.of(offer.name)
+    return offer.saturation_rps * (fleet.billed - fleet.noticed)
 
 
 def equivalent_count(problem: Problem, offer: Offer, *, ready_only: bool = False) -> float:

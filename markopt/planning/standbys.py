@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
-from markopt.core import Plan, Problem, PurchaseOption
+from markopt.core import Offer, Plan, Problem, PurchaseOption
 from markopt.errors import ConfigError
 from markopt.planning.protocol import Planner
 
@@ -17,13 +18,21 @@ class WithStandbys:
     """Start standby instances when spot instances are noticed or lost, stop them when replaced.
 
     MArk keeps stopped t2 instances that bridge the time until a replacement is ready. ``planner``
-    does not see them; ``offer`` names the burstable offer, of which at most ``count`` are started,
-    as many as replace the throughput that is lacking. A spot instance counts as lost when less is
-    billed than the last plan wanted; standbys that run stay while spot instances are launching.
+    does not see them; ``offer`` names the burstable offer, of which at most ``count`` are started.
+    Lacking is what the planner's plan wants now and no instance without a notice serves yet. As
+    much of it is bridged as has been noticed or lost, or as the standbys that run already serve: so
+    growth alone starts none, and those that bridge stop when the replacement, of whatever offer, is
+    ready or no longer wanted. A spot instance counts as lost when less is billed than the last plan
+    wanted.
+
+    The rule has no knob: the equal-SLO tuning turns that of ``planner``.
 
     Raises:
         ConfigError: count is negative.
     """
+
+    KNOB: ClassVar[str | None] = None
+    KNOB_GRID: ClassVar[tuple[float, ...]] = ()
 
     planner: Planner
     offer: str
@@ -33,16 +42,6 @@ class WithStandbys:
         if self.count < 0:
             raise ConfigError(f"planner.count: must not be negative, got {self.count}")
 
-    @property
-    def KNOB(self) -> str | None:  # noqa: N802 - the name is the planners' contract
-        """None: tune the wrapped planner, not the rule."""
-        return None
-
-    @property
-    def KNOB_GRID(self) -> tuple[float, ...]:  # noqa: N802 - the name is the planners' contract
-        """Empty, as there is no knob."""
-        return ()
-
     def plan(self, problem: Problem) -> Plan:
         """Return the planner's plan with the standbys' row set by the rule.
 
@@ -50,15 +49,10 @@ class WithStandbys:
             ConfigError: the standby offer is not in the problem or not burstable.
             Infeasible: as the planner.
         """
-        standby = problem.offer(self.offer)
-        if standby.purchase is not PurchaseOption.BURSTABLE:
-            raise ConfigError(
-                f"planner.offer: standbys must be burstable, got '{self.offer}' "
-                f"({standby.purchase.value})"
-            )
+        standby = self._standby(problem)
         others = tuple(offer for offer in problem.offers if offer.name != self.offer)
         plan = self.planner.plan(replace(problem, offers=others))
-        started = self._started(problem)
+        started = self._started(problem, standby, plan)
         row = [offer.name for offer in problem.offers].index(self.offer)
         targets = np.insert(plan.targets, row, started, axis=0)
         change = started - problem.fleet.of(self.offer).billed
@@ -67,27 +61,44 @@ class WithStandbys:
             note = f"; {'start' if change > 0 else 'stop'} {abs(change)} standbys of {self.offer}"
         return replace(
             plan,
+            planner=f"{plan.planner}_with_standbys",
             offers=tuple(offer.name for offer in problem.offers),
             targets=targets,
             reason=plan.reason + note,
         )
 
-    def _started(self, problem: Problem) -> int:
-        standby = problem.offer(self.offer)
-        running = problem.fleet.of(self.offer).billed
-        noticed_rps = billed_rps = 0.0
-        launching = False
+    def _standby(self, problem: Problem) -> Offer:
+        burstable = [o.name for o in problem.offers if o.purchase is PurchaseOption.BURSTABLE]
+        for offer in problem.offers:
+            if offer.name != self.offer:
+                continue
+            if offer.purchase is not PurchaseOption.BURSTABLE:
+                raise ConfigError(
+                    f"planner.offer: standbys must be burstable, got '{self.offer}' "
+                    f"({offer.purchase.value})"
+                )
+            return offer
+        raise ConfigError(
+            f"planner.offer: '{self.offer}' is not on offer, burstable offers: "
+            f"{burstable or 'none'}; catalog.purchase must hold 'burstable', and the service needs "
+            "a profile of the type"
+        )
+
+    def _started(self, problem: Problem, standby: Offer, plan: Plan) -> int:
+        wanted = plan.target_now()
+        lacking_rps = noticed_rps = billed_rps = 0.0
         for offer in problem.offers:
             fleet = problem.fleet.of(offer.name)
             billed_rps += offer.saturation_rps * fleet.billed
-            if offer.purchase is PurchaseOption.SPOT:
+            if offer.name != standby.name:
+                serving = fleet.ready - fleet.noticed
+                lacking_rps += offer.saturation_rps * (wanted[offer.name] - serving)
                 noticed_rps += offer.saturation_rps * fleet.noticed
-                launching = launching or bool(fleet.pending_ready_in_s)
-        wanted_rps = problem.recent_targets_rps[-1] if problem.recent_targets_rps else 0.0
-        lost_rps = max(wanted_rps - billed_rps, 0.0) if _has_spot(problem) else 0.0
-        lacking = math.ceil((noticed_rps + lost_rps) / standby.saturation_rps - 1e-9)
-        bridging = running if launching else 0
-        return min(max(lacking, bridging), self.count)
+        last_rps = problem.recent_targets_rps[-1] if problem.recent_targets_rps else 0.0
+        lost_rps = max(last_rps - billed_rps, 0.0) if _has_spot(problem) else 0.0
+        running_rps = standby.saturation_rps * problem.fleet.of(standby.name).billed
+        bridged_rps = min(max(noticed_rps + lost_rps, running_rps), max(lacking_rps, 0.0))
+        return min(math.ceil(bridged_rps / standby.saturation_rps - 1e-9), self.count)
 
 
 def _has_spot(problem: Problem) -> bool:

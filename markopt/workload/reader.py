@@ -62,6 +62,8 @@ def _stem(path: Path) -> str:
 
 def _content(path: Path, shown: str) -> bytes:
     if not path.is_file():
+        if path.is_dir():
+            raise DataError(f"{shown or '.'}: expected a trace, CSV or gzipped CSV, got a folder")
         raise DataError(f"{shown}: no such file; expected a trace, CSV or gzipped CSV")
     try:
         raw = path.read_bytes()

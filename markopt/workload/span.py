@@ -77,6 +77,7 @@ def choose_span(
             f"{name}: the trace lasts {duration_s:g} s, which is too short for history_s="
             f"{history_s:g}, evaluate_s={max(evaluate_s, interval_s):g}"
             + ("" if start_s is None else f" from start_s={start_s:g}")
+            + " (keys of workload; null takes what there is)"
         )
     if end_s > duration_s + slack_s:
         raise DataError(

@@ -235,7 +235,7 @@ def test_a_selection_out_of_range_is_an_error_that_names_the_key(
 def test_the_cheapest_function_that_is_in_time_is_chosen(
     catalog: Catalog, profiles: dict[str, Profile]
 ) -> None:
-    function = build_function(SERVICE, catalog, profiles, OfferSelection())
+    function = build_function(SERVICE, catalog, profiles, OfferSelection(warm_up="provisioned"))
     assert function is not None
     # 2 GB for 0.5 s billed are cheaper than 3 GB for 0.5 s; 1 GB takes 0.9 s.
     assert function.name == "lambda/2048"

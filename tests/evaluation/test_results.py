@@ -1,3 +1,4 @@
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -161,8 +162,25 @@ def test_an_error_leaves_no_folder_behind(tmp_path):
     with pytest.raises(RuntimeError), whole_folder(target) as folder:  # noqa: PT012
         (folder.path / "half").write_text("x")
         raise RuntimeError
-    assert not target.exists()
-    assert list(target.parent.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_keeps_the_folders_of_others(tmp_path):
+    target = tmp_path / "deep" / "result"
+    with pytest.raises(RuntimeError), whole_folder(target):  # noqa: PT012
+        (tmp_path / "deep" / "other").mkdir()
+        raise RuntimeError
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["other"]
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_its_setting(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", "deep")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    refused = pytest.raises(ConfigError, match="result: cannot be made: Permission denied")
+    with refused, whole_folder(tmp_path / "deep" / "result"):
+        pass
 
 
 def test_a_folder_appears_only_when_it_is_whole(tmp_path):

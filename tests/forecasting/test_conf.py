@@ -10,6 +10,7 @@ import pytest
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
+from markopt.composition import compose
 from markopt.forecasting import Arima, Lstm
 from markopt.resources import shipped_folder
 from tests.forecasting.models import HISTORY, burst_series, part
@@ -19,12 +20,13 @@ FILES = sorted((shipped_folder("conf") / "forecaster").glob("*.yaml"))
 
 def test_the_group_holds_the_documented_models() -> None:
     names = {file.stem for file in FILES}
-    assert {"last_value", "seasonal_naive", "arima", "sarima", "lstm", "oracle"} <= names
+    documented = {"last_value", "seasonal_naive", "arima", "sarima", "lstm", "oracle"}
+    assert documented | {"lstm_calibrated"} <= names
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_config_lists_every_argument_and_the_constructor_stores_it(file: Path) -> None:
-    config = OmegaConf.load(file)
+    config = compose([f"forecaster={file.stem}"]).config.forecaster
     model = get_class(config._target_)
     arguments = set(inspect.signature(model).parameters)
     assert set(config) - {"_target_"} == arguments

@@ -160,6 +160,36 @@ def test_standbys_stay_until_the_replacement_is_ready() -> None:
     assert planner.plan(replaced).target_now()["t2.medium"] == 0
 
 
+def test_growth_and_needless_replacements_start_no_standbys() -> None:
+    growing = standby_problem(ready={SPOT.name: 2}, recent_targets_rps=(60.0,))
+    planner = WithStandbys(Greedy(), "t2.medium", 10)
+    assert planner.plan(growing).target_now() == {SPOT.name: 3, "t2.medium": 0}
+    ample = standby_problem(ready={SPOT.name: 4}, noticed={SPOT.name: 1})
+    assert planner.plan(ample).target_now() == {SPOT.name: 3, "t2.medium": 0}
+
+
+def test_standbys_stay_while_another_offer_replaces_the_spot_instance() -> None:
+    kept = offer("c5.large", price_usd_per_h=0.085)
+    waiting = problem(
+        [SPOT, kept, STANDBY],
+        np.full((1, 6), 70.0),
+        ready={SPOT.name: 2, "t2.medium": 4},
+        pending={kept.name: (40.0,)},
+        recent_targets_rps=(130.0,),
+        with_function=function(),
+    )
+    plan = WithStandbys(Greedy(), "t2.medium", 10).plan(waiting)
+    assert plan.target_now()["t2.medium"] == 3, "as many as the launch will serve, not all"
+    assert plan.planner == "greedy_with_standbys"
+
+
+def test_standbys_that_are_not_on_offer_point_to_the_selection() -> None:
+    message = r"planner\.offer: 't2\.micro'.*\['t2\.medium'\]; catalog\.purchase"
+    with pytest.raises(ConfigError, match=message) as caught:
+        WithStandbys(Program(), "t2.micro", 1).plan(standby_problem())
+    assert "\n" not in str(caught.value)
+
+
 def test_standbys_must_be_burstable() -> None:
     with pytest.raises(ConfigError, match="burstable"):
         WithStandbys(Program(), SPOT.name, 1).plan(standby_problem())

@@ -14,6 +14,7 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from markopt.composition import compose
 from markopt.core import Limits, Problem
 from markopt.core.documents import plan_from_json, plan_to_json, problem_from_json, problem_to_json
 from markopt.planning import (
@@ -145,16 +146,20 @@ def test_knob_is_an_argument_and_its_grid_leads_to_more_capacity(make: type) -> 
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_config_lists_every_argument_at_its_default(path: Path) -> None:
-    config = OmegaConf.load(path)
+    config = compose([f"planner={path.stem}"]).config.planner
     planner = instantiate(config)
-    assert planner == type(planner)()
+    if isinstance(planner, WithStandbys):
+        inner = type(planner.planner)()
+        assert planner == WithStandbys(inner, "t2.medium/burstable")
+    else:
+        assert planner == type(planner)()
     written = set(config) - {"_target_"}
     assert written == set(signature(type(planner)).parameters)
 
 
 def test_there_is_a_config_for_every_planner() -> None:
     targets = {OmegaConf.load(path)["_target_"] for path in CONF.glob("*.yaml")}
-    assert targets == {f"markopt.planning.{make.__name__}" for make in CLASSES}
+    assert targets == {f"markopt.planning.{make.__name__}" for make in (*CLASSES, WithStandbys)}
 
 
 def test_hold_keeps_what_is_billed() -> None:

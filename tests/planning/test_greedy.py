@@ -97,7 +97,7 @@ def test_higher_quantiles_never_buy_less() -> None:
     kind = offer("c5.large")
     paths = np.linspace(20.0, 200.0, 10)[:, None] * np.ones(6)
     counts = [
-        Greedy(quantile=q).plan(problem([kind], paths)).targets.sum() for q in Greedy.KNOB_GRID
+        Greedy(quantile=q).plan(problem([kind], paths)).targets.sum() for q in (0.3, 0.6, 0.9, 1.0)
     ]
     assert counts == sorted(counts)
     assert counts[0] < counts[-1]

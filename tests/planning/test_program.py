@@ -27,7 +27,9 @@ from tests.planning.problems import (
 )
 
 GAP = 1e-4
-EXACT = Program(window=None, cut_count=200, mip_rel_gap=GAP, max_nodes=20_000, spread="open_loop")
+EXACT = Program(
+    headroom=1.0, window=None, spill_weight=1.0, cut_count=200, mip_rel_gap=GAP, max_nodes=20_000
+)
 QUICK = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
@@ -306,7 +308,7 @@ def test_rounded_relaxation_keeps_every_row() -> None:
     # The ramp still holds: ready <= ready before + launches that arrive + what was there.
     ready, launch, fleet = values[built.ready], values[built.launch], built.fleet
     for k, delay in enumerate(fleet.d.tolist()):
-        for t in range(1, base.horizon):
+        for t in range(1, ready.shape[1]):
             arrived = launch[k, t - delay] if t >= delay else 0.0
             assert ready[k, t] <= ready[k, t - 1] + arrived + fleet.arriving[k, t] + 1e-6
 
@@ -328,7 +330,7 @@ def test_spread_beyond_the_launch_delay_is_left_to_later_decisions() -> None:
     # From the fifth interval on the paths part; nothing needs to be decided about that now.
     paths = np.array([[60.0] * 4 + [30.0] * 8, [60.0] * 4 + [90.0] * 8])
     base = problem([kind], paths, ready={kind.name: 3}, with_function=function())
-    stated = Program().stated_problem(base)
+    stated = Program(spread="lead_time").stated_problem(base)
     assert (stated.forecast.paths_rps == 60.0).all()
     assert Program(spread="open_loop", window=None).stated_problem(base) is base
 
@@ -336,9 +338,10 @@ def test_spread_beyond_the_launch_delay_is_left_to_later_decisions() -> None:
 def test_the_window_is_what_is_looked_ahead_but_never_less_than_a_launch_needs() -> None:
     kind = offer("c5.large", launch_delay_s=200.0)
     base = problem([kind], np.full((2, 12), 60.0), ready={kind.name: 3})
-    assert Program(window=8).plan(base).targets.shape == (1, 8)
-    assert Program(window=1).plan(base).targets.shape == (1, 5)
-    assert Program(window=None).plan(base).targets.shape == (1, 12)
+    assert Program(window=8).stated_problem(base).horizon == 8
+    assert Program(window=1).stated_problem(base).horizon == 5
+    assert Program(window=None).stated_problem(base).horizon == 12
+    assert Program(window=8).plan(base).targets.shape == (1, 12)
 
 
 def test_a_large_instance_is_let_go_when_a_small_one_carries_the_load() -> None:

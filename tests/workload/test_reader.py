@@ -108,7 +108,7 @@ def test_a_missing_file_is_named():
 
 
 def test_a_folder_is_no_trace(tmp_path):
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(DataError, match=r"expected a trace.*got a folder"):
         read_trace(tmp_path)
 
 

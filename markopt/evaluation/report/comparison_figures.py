@@ -32,20 +32,21 @@ def cost_against_attainment(episodes: Sequence[EpisodeFiles]) -> Figure:
         data.append(
             {
                 "type": "scatter",
-                "mode": "markers+text" if len(group) == 1 else "markers",
+                "mode": "markers",
                 "name": policy,
                 "x": [100.0 * e.summary["slo"]["attainment"] for e in group],
                 "y": [e.summary["cost_usd"]["total"] for e in group],
-                "text": [policy if len(group) == 1 else f"seed {e.summary['seed']}" for e in group],
-                "textposition": "top center",
+                "text": [f"seed {e.summary['seed']}" for e in group],
                 "cliponaxis": False,
                 "marker": {
-                    "size": 12,
+                    "size": 13,
                     "color": style.color(at),
-                    "symbol": symbols[at % len(symbols)],
-                    "line": {"width": 1, "color": "#ffffff"},
+                    # Open, so that policies that coincide remain to be seen.
+                    "symbol": f"{symbols[at % len(symbols)]}-open",
+                    "line": {"width": 2.5},
                 },
-                "hovertemplate": f"{policy}: %{{x:.3f}} %, %{{y:.4g}} USD<extra></extra>",
+                "hovertemplate": f"{policy}, %{{text}}: %{{x:.3f}} %, "
+                "%{y:.4g} USD<extra></extra>",
             }
         )
     target = 100.0 * float(episodes[0].summary["slo"]["sl_min"])
@@ -67,7 +68,9 @@ def cost_against_attainment(episodes: Sequence[EpisodeFiles]) -> Figure:
         x_title="Requests within RT_max, %",
         height=400,
         hovermode="closest",
-        yaxis={"type": "log"} if log else {"rangemode": "tozero"},
+        yaxis=style.log_axis(min([*costs, *bounds]), max(costs))
+        if log
+        else {"rangemode": "tozero"},
         shapes=shapes,
         annotations=notes,
     )

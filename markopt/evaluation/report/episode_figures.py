@@ -103,7 +103,10 @@ def spill(episode: EpisodeFiles) -> Figure:
         )
     ]
     right = {"overlaying": "y", "side": "right", "rangemode": "tozero", "showgrid": False}
+    right["tickmode"] = "auto"  # by itself Plotly puts odd labels beside the left axis's ticks
     right["title"] = {"text": "Warm functions", "font": {"size": 12, "color": style.MUTED}}
+    if not table["warm_functions"].any():
+        right["range"], right["dtick"] = [0, 1], 1
     sheet = style.layout("Requests/s", yaxis={"rangemode": "tozero"}, yaxis2=right)
     sheet["margin"] = {**sheet["margin"], "r": 56}
     return {"data": data, "layout": sheet}
@@ -220,7 +223,7 @@ def latency(episode: EpisodeFiles, bins: int = 120) -> Figure:
     sheet = style.layout(
         "% of requests",
         x_title="Response time, ms (log)",
-        xaxis={"type": "log"},
+        xaxis=style.log_axis(0.1, 1e6),
         barmode="stack",
         shapes=[{**mark, "line": line}],
         annotations=[label],

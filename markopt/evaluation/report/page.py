@@ -230,7 +230,7 @@ def _comparison_sections(episodes: Sequence[EpisodeFiles]) -> list[Section]:
         ),
     ]
     for at, (policy, figure) in enumerate(comparison_figures.fleets(episodes).items()):
-        note = "Billed instances by offer, first seed; one scale, but for outliers."
+        note = "Billed instances by offer, first seed; scales differ where fleets do by far."
         title = f"Fleet of {policy}"
         sections.append(_section(f"fleet{at}", title, note, figure, half=True))
     return sections
@@ -247,6 +247,7 @@ def _comparison_context(comparison: ComparisonFiles) -> dict[str, Any]:
         f"{1000 * first['slo']['rt_max_s']:g} ms · {span_h:.4g} h · "
         f"{first['requests']['total']:,} requests · seed {seeds}",
         "table": comparison.table,
+        "seed_count": len(document["seeds"]),
         "differences": [d for d in document["differences"] if d["metric"] == "cost_usd"],
         "tuning": document["tuning"],
         "equal_slo": document["equal_slo"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,16 @@ def layout(y_title: str, *, x_title: str = "Hours", height: int = 320, **more: A
         base[key] = {**base[key], **value} if isinstance(base.get(key), dict) else value
     used = {key for key in ("xaxis2", "yaxis2") if key not in more}
     return {key: value for key, value in base.items() if key not in used}
+
+
+def log_axis(low: float, high: float) -> dict[str, Any]:
+    """Return a logarithmic axis with whole labels at 1, 2 and 5 of every decade from low to high.
+
+    Plotly's own labels give the digit alone between decades: a 5 that means 50.
+    """
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [float(f"{digit}e{decade}") for decade in decades for digit in (1, 2, 5)]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
 def buckets(count: int, limit: int = MAX_POINTS) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -42,8 +42,10 @@ class Program:
     paths. ``window`` intervals are looked ahead, at least the largest launch delay + 1 (None: the
     whole forecast). ``integer_intervals`` of them are whole numbers (None: all), continuous after:
     a continuous tail believes that it may keep a fraction of a large instance, and so never lets
-    the whole one go (docs/decisions/002). ``cut_count`` bounds the cuts per interval.
-    ``spill_units``: a shortage spills ``requests`` in proportion to demand, or ``throughput`` (each request counts Q(D)/D times).
+    the whole one go (docs/decisions/002). ``spill_weight`` multiplies the bill of a spilled
+    request: a spill also brings cold starts, and those the SLO monitor's extra instances
+    (docs/decisions/006). ``cut_count`` bounds the cuts per interval. ``spill_units``: a shortage
+    spills ``requests`` in proportion to demand, or ``throughput`` (each counts Q(D)/D times).
     ``spread``: beyond the launch delay cover only what will be unknown when capacity for then is
     decided (``lead_time``), or the whole spread of the paths with one fleet plan (``open_loop``).
     ``terminal_value_share`` of an instance's boot bill is credited for what is ready at the end.
@@ -58,11 +60,12 @@ class Program:
     KNOB_GRID: ClassVar[tuple[float, ...]] = (0.7, 0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5)
 
     headroom: float = 1.0
-    window: int | None = 8
+    window: int | None = 6
     integer_intervals: int | None = None
     cut_count: int = 20
+    spill_weight: float = 3.0
     spill_units: SpillUnits = "requests"
-    spread: Spread = "lead_time"
+    spread: Spread = "open_loop"
     terminal_value_share: float = 0.0
     mip_rel_gap: float = 5e-3
     max_nodes: int = 2000
@@ -72,6 +75,8 @@ class Program:
     def __post_init__(self) -> None:
         if not self.headroom > 0.0:
             raise ConfigError(f"planner.headroom: must be positive, got {self.headroom}")
+        if not self.spill_weight > 0.0:
+            raise ConfigError(f"planner.spill_weight: must be positive, got {self.spill_weight}")
         if self.cut_count < 2:
             raise ConfigError(f"planner.cut_count: must be at least 2, got {self.cut_count}")
         if not 0.0 <= self.mip_rel_gap < 1.0:
@@ -112,7 +117,7 @@ class Program:
         if solved is None:
             return self._fallback(problem)
         built, solution = solved
-        return _as_plan(stated, built, solution)
+        return _as_plan(problem, stated, built, solution)
 
     def stated_problem(self, problem: Problem) -> Problem:
         """Return the problem whose cost is minimized: its forecast has ``window`` and ``spread``.
@@ -143,9 +148,9 @@ class Program:
     ) -> BuiltProgram:
         options = BuilderOptions(self.integer_intervals, self.cut_count, self.terminal_value_share)
         demand = demand_data(problem, mix, self.headroom, self.spill_units)
-        return build_program(
-            problem, fleet_data(problem, offers), demand, recourse(problem), options
-        )
+        own = recourse(problem)
+        own = replace(own, spill_usd=own.spill_usd * self.spill_weight)
+        return build_program(problem, fleet_data(problem, offers), demand, own, options)
 
     def _solve(
         self, problem: Problem, offers: tuple[Offer, ...]
@@ -185,20 +190,22 @@ class Program:
         )
 
 
-def _as_plan(problem: Problem, built: BuiltProgram, solution: Solution) -> Plan:
-    billed = billed_counts(built, solution.values)
+def _as_plan(problem: Problem, stated: Problem, built: BuiltProgram, solution: Solution) -> Plan:
+    """Return the solution as a plan; beyond the window the last counts are held."""
+    billed = np.ceil(billed_counts(built, solution.values) - 1e-6).astype(np.int64)
+    beyond = problem.horizon - stated.horizon
     names = [offer.name for offer in problem.offers]
     targets = np.zeros((len(names), problem.horizon), dtype=np.int64)
     rows = [names.index(offer.name) for offer in built.fleet.offers]
-    targets[rows] = np.ceil(billed - 1e-6).astype(np.int64)
+    targets[rows] = np.pad(billed, ((0, 0), (0, beyond)), mode="edge")
     return Plan(
         planner="program",
         time_s=problem.time_s,
         offers=tuple(names),
         targets=targets,
-        warm_functions=_warm(problem, built, solution.values),
+        warm_functions=np.pad(_warm(stated, built, solution.values), (0, beyond), mode="edge"),
         rung=solution.rung,
-        reason=describe(problem, built, solution.values),
+        reason=describe(stated, built, solution.values),
         objective_usd=solution.objective_usd,
         bound_usd=solution.bound_usd,
         solver_status=solution.solver_status,

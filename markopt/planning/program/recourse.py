@@ -39,8 +39,8 @@ def recourse(problem: Problem) -> Recourse:
     """Return the recourse of this problem; DESIGN section 5.
 
     With a function in time a spilled request is served and fulfils the SLO; one that meets a cold
-    start costs no more (the initialization of an environment is not billed, c_z = lambda), but
-    misses if that makes it late. Without one, each spilled request
+    start bills no more (the initialization of an environment is not billed), but may miss: it is
+    counted twice, c_z = 2 lambda, so that environments are kept warm where that costs less. Without one, each spilled request
     misses, but is then not missed inside the fleet as well: it counts SL_min, once.
     """
     function, slo = problem.function, problem.service.slo
@@ -51,7 +51,7 @@ def recourse(problem: Problem) -> Recourse:
     cold_s = function.service_time_s + function.cold_start_s
     return Recourse(
         spill_usd=function.price_usd_per_request,
-        excess_usd=0.0,
+        excess_usd=function.price_usd_per_request,
         spill_misses=0.0,
         excess_misses=1.0 if cold_s > slo.rt_max_s else 0.0,
         warm_rps=function.warm_rps,
