@@ -158,7 +158,7 @@ def split_lists(overrides: Sequence[str]) -> tuple[list[str], list[str] | None, 
     lists: dict[str, list[str] | None] = {"planner": None, "seed": None}
     for text, override in zip(overrides, parse(overrides), strict=True):
         key = override.key_or_group
-        if key not in lists or override.is_delete():
+        if key not in lists or override.package is not None or override.is_delete():
             rest.append(text)
         elif override.is_sweep_override():
             lists[key] = list(override.sweep_string_iterator())

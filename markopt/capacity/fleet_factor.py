@@ -20,7 +20,7 @@ from markopt.core import Batching, Offer, Profile, RequiredThroughput, Slo, Thro
 from markopt.engine import EngineSettings, RequestEngine, ServerKind
 from markopt.errors import ConfigError
 
-CALIBRATION_VERSION = 6
+CALIBRATION_VERSION = 7
 """To be raised when the engine's rules or this procedure change: cached curves are then redone."""
 
 _PROBED_LOADS = (0.3, 0.5, 0.7, 0.85)
@@ -161,12 +161,13 @@ def fleet_factors(
 ) -> list[float]:
     """Return eta for fleets of ``settings.sizes`` instances of ``servers`` servers each.
 
-    Never falls with the size: a larger fleet can always be run as two smaller ones.
+    Never falls with the size (a larger fleet can be run as two smaller ones), unless batches wait.
     """
     factors: list[float] = []
     for size in settings.sizes:
         fleet = Fleet((kind,), (size * servers,))
-        at_least = factors[-1] if factors else 0.0
+        # Batches that wait for company carry a smaller share in a larger fleet: no floor for them.
+        at_least = factors[-1] if factors and kind.wait_s == 0.0 else 0.0
         factors.append(slo_capacity_share(fleet, slo, settings, at_least=at_least))
     return factors
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
+
 from markopt.core import (
     ActionReport,
     FleetState,
@@ -106,6 +108,7 @@ class Situation:
         self._recent_rps = deque(known[-RECENT_INTERVALS:], maxlen=RECENT_INTERVALS)
         self._recent_bin_rps: tuple[float, ...] = ()
         self._recent_targets_rps: deque[float] = deque(maxlen=RECENT_PLANS)
+        self._recent_final_targets_rps: deque[float] = deque(maxlen=RECENT_PLANS)
         self._saturation_rps = {offer.name: offer.saturation_rps for offer in offers}
         self._scale_out_s: float | None = None
         self._scale_in_s: float | None = None
@@ -160,11 +163,10 @@ class Situation:
         return counts
 
     def planned(self, plan: Plan) -> None:
-        """Remember the saturation throughput that a plan wants now."""
-        target = plan.target_now()
-        self._recent_targets_rps.append(
-            sum(self._saturation_rps[name] * count for name, count in target.items())
-        )
+        """Remember the saturation throughput that a plan wants now, and at its horizon's end."""
+        mu = np.array([self._saturation_rps[name] for name in plan.offers])
+        self._recent_targets_rps.append(float(mu @ plan.targets[:, 0]))
+        self._recent_final_targets_rps.append(float(mu @ plan.targets[:, -1]))
 
     def changed(self, time_s: float, report: ActionReport) -> None:
         """Remember when instances were launched or ended, the monitor's launches included."""
@@ -193,6 +195,7 @@ class Situation:
             recent_rps=tuple(self._recent_rps),
             recent_bin_rps=self._recent_bin_rps,
             recent_targets_rps=tuple(self._recent_targets_rps),
+            recent_final_targets_rps=tuple(self._recent_final_targets_rps),
             since_scale_out_s=None if self._scale_out_s is None else time_s - self._scale_out_s,
             since_scale_in_s=None if self._scale_in_s is None else time_s - self._scale_in_s,
         )

@@ -42,8 +42,9 @@ class Problem:
     rate of the history that policies may learn from. ``recent_rps`` are the observed rates, oldest
     first, of the last 60 intervals, ``recent_bin_rps`` the rates in the 5 s bins of the last one.
     ``recent_targets_rps`` is the saturation throughput that each of the last plans, oldest first,
-    wanted; ``since_scale_out_s`` and ``since_scale_in_s`` tell how long ago the fleet was changed
-    (None: never).
+    wanted at once, ``recent_final_targets_rps`` what it wanted at its horizon's end (a rule that
+    holds on to capacity says there what it would want without); ``since_scale_out_s`` and
+    ``since_scale_in_s`` tell how long ago the fleet was changed (None: never).
     Same problem, same plan.
 
     Raises:
@@ -66,6 +67,7 @@ class Problem:
     recent_rps: tuple[float, ...] = ()
     recent_bin_rps: tuple[float, ...] = ()
     recent_targets_rps: tuple[float, ...] = ()
+    recent_final_targets_rps: tuple[float, ...] = ()
     since_scale_out_s: float | None = None
     since_scale_in_s: float | None = None
     schema: str = PROBLEM_SCHEMA

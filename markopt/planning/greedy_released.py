@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -52,11 +52,19 @@ class GreedyReleased:
         predicted_rps = np.full(problem.horizon, self.headroom * _running_peak_rps(problem))
         greedy = Greedy(window=self.window, launch_overhead_s=self.launch_overhead_s)
         wanted = greedy.schedule(problem, predicted_rps)
-        return greedy_plan(problem, "greedy_released", self._hold(problem, wanted), predicted_rps)
+        held = greedy_plan(problem, "greedy_released", self._hold(problem, wanted), predicted_rps)
+        # Only the first interval holds on: the next plans must see what this one wanted itself.
+        targets = np.repeat(
+            np.array([[wanted.get(offer.name, 0)] for offer in problem.offers]),
+            problem.horizon,
+            axis=1,
+        )
+        targets[:, 0] = held.targets[:, 0]
+        return replace(held, targets=targets)
 
     def _hold(self, problem: Problem, wanted: dict[str, int]) -> dict[str, int]:
         """Keep instances that the plan would end, while the last plans wanted their throughput."""
-        recent_rps = problem.recent_targets_rps[-self.scale_in_plans :]
+        recent_rps = problem.recent_final_targets_rps[-self.scale_in_plans :]
         missing_rps = max(recent_rps, default=0.0) - sum(
             problem.offer(name).saturation_rps * count for name, count in wanted.items()
         )

@@ -144,15 +144,33 @@ def test_released_code_takes_the_running_peak_for_a_forecast() -> None:
 def test_released_code_shrinks_only_below_the_last_six_plans() -> None:
     kind = offer("c5.large", saturation_rps=10.0)
     base = plain([kind], np.full((1, 10), 5.0), ready={kind.name: 9}, recent_bin_rps=(10.0,))
-    held = replace(base, recent_targets_rps=(90.0, 60.0, 60.0, 50.0, 50.0, 40.0, 30.0))
+    held = replace(base, recent_final_targets_rps=(90.0, 60.0, 60.0, 50.0, 50.0, 40.0, 30.0))
     assert GreedyReleased().plan(held).target_now() == {kind.name: 6}
     assert GreedyReleased().plan(base).target_now() == {kind.name: 2}
+
+
+def test_released_code_lets_go_once_six_plans_wanted_less() -> None:
+    kind = offer("c5.large", saturation_rps=10.0)
+    fleet, wanted = 9, (90.0,)
+    for _ in range(7):
+        plan = GreedyReleased().plan(
+            plain(
+                [kind],
+                np.full((1, 10), 5.0),
+                ready={kind.name: fleet},
+                recent_bin_rps=(10.0,),
+                recent_final_targets_rps=wanted,
+            )
+        )
+        fleet = plan.target_now()[kind.name]
+        wanted = (*wanted, 10.0 * float(plan.targets[0, -1]))
+    assert fleet == 2
 
 
 def test_released_code_never_launches_for_the_sake_of_past_plans() -> None:
     kind = offer("c5.large", saturation_rps=10.0)
     base = plain([kind], np.full((1, 10), 5.0), ready={kind.name: 3}, recent_bin_rps=(10.0,))
-    held = replace(base, recent_targets_rps=(900.0,))
+    held = replace(base, recent_final_targets_rps=(900.0,))
     assert GreedyReleased().plan(held).target_now() == {kind.name: 3}
 
 

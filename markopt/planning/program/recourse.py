@@ -40,8 +40,9 @@ def recourse(problem: Problem) -> Recourse:
 
     With a function in time a spilled request is served and fulfils the SLO; one that meets a cold
     start bills no more (the initialization of an environment is not billed), but may miss: it is
-    counted twice, c_z = 2 lambda, so that environments are kept warm where that costs less. Without one, each spilled request
-    misses, but is then not missed inside the fleet as well: it counts SL_min, once.
+    counted twice, c_z = 2 lambda, so that environments are kept warm where that costs less.
+    Without one, each spilled request misses, but is then not missed inside the fleet as well: it
+    counts SL_min, once.
     """
     function, slo = problem.function, problem.service.slo
     if function is None:
