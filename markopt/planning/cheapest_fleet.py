@@ -27,7 +27,8 @@ def cheapest_fleet(
     A covering integer program, solved to optimality for the Q of a given mix; the mix is read from
     its solution and the program solved again while the solution does not carry its own Q. Among
     those and the fleets of a single offer the cheapest that carries its own Q is returned. So the
-    answer is exact where offers share a curve, and where curves differ it always carries the rate.
+    answer is exact where Q does not depend on the mix, and elsewhere it always carries the rate and
+    is never dearer than a fleet of one offer.
     Burstable offers are left out: their throughput does not last.
 
     Raises:

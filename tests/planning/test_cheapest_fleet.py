@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from markopt.core import RequiredThroughput
+from markopt.core import RequiredThroughput, ThroughputCurve
 from markopt.errors import Infeasible
 from markopt.planning import cheapest_fleet
 from tests.planning.problems import curve, offer
@@ -26,18 +26,46 @@ def test_equals_an_exhaustive_search(kinds: list[tuple[float, float]], rate_rps:
     offers = [
         offer(f"type{k}", price_usd_per_h=p, saturation_rps=m) for k, (p, m) in enumerate(kinds)
     ]
-    required = RequiredThroughput({o.instance_type: curve() for o in offers})
+    # Without pooling a mixed fleet needs what each of its types would.
+    proportional = ThroughputCurve(np.array([0.0, 100.0]), np.array([0.0, 125.0]))
+    required = RequiredThroughput({o.instance_type: proportional for o in offers})
     fleet = cheapest_fleet(offers, required, rate_rps)
-    q = curve().at(np.array([rate_rps]))[0]
+    q = 1.25 * rate_rps
     price = sum(o.price_usd_per_s * fleet.get(o.name, 0) for o in offers)
     assert sum(o.saturation_rps * fleet.get(o.name, 0) for o in offers) >= q * (1 - 1e-9)
     most = [range(int(np.ceil(q / o.saturation_rps)) + 1) for o in offers]
     best = min(
         sum(o.price_usd_per_s * n for o, n in zip(offers, counts, strict=True))
         for counts in itertools.product(*most)
-        if sum(o.saturation_rps * n for o, n in zip(offers, counts, strict=True)) >= q
+        if sum(o.saturation_rps * n for o, n in zip(offers, counts, strict=True)) >= q * (1 - 1e-9)
     )
     assert price == pytest.approx(best, rel=1e-6)
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(
+    st.lists(
+        st.tuples(st.floats(0.02, 0.5), st.floats(10.0, 90.0)), min_size=1, max_size=3, unique=True
+    ),
+    st.floats(0.1, 150.0),
+)
+def test_carries_its_own_requirement_and_is_no_dearer_than_any_single_type(
+    kinds: list[tuple[float, float]], rate_rps: float
+) -> None:
+    offers = [
+        offer(f"type{k}", price_usd_per_h=p, saturation_rps=m) for k, (p, m) in enumerate(kinds)
+    ]
+    required = RequiredThroughput({o.instance_type: curve() for o in offers})
+    fleet = cheapest_fleet(offers, required, rate_rps)
+    rates = np.array([rate_rps])
+    held = {o.instance_type: o.saturation_rps * fleet.get(o.name, 0) for o in offers}
+    total = sum(held.values())
+    mix = {name: rps / total for name, rps in held.items() if rps > 0.0}
+    assert total >= required.at(rates, mix)[0] * (1 - 1e-9)
+    price = sum(o.price_usd_per_s * fleet.get(o.name, 0) for o in offers)
+    for single in offers:
+        count = np.ceil(curve().at(rates)[0] / single.saturation_rps - 1e-9)
+        assert price <= single.price_usd_per_s * count * (1 + 1e-9)
 
 
 @settings(deadline=None, max_examples=40, derandomize=True)
