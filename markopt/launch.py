@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,7 +127,7 @@ def swept(overrides: Sequence[str]) -> frozenset[str]:
     return frozenset(keys - {"planner", "seed"})
 
 
-class _Job:
+class _Job(ABC):
     """A job of a Hydra sweep: reports its own mistakes in one line and ends with their code.
 
     ``named`` are the keys whose values tell the jobs apart and go into the folder's name.
@@ -150,9 +151,9 @@ class _Job:
             typer.echo(f"markopt: {' '.join(str(error).split())}", err=True)
             raise SystemExit(error.exit_code) from None
 
+    @abstractmethod
     def work(self, overrides: Sequence[str], parent: Path, suffix: str) -> None:
         """Do the job; its results go into a new folder under ``parent``, named with ``suffix``."""
-        raise NotImplementedError
 
 
 class _RunJob(_Job):
