@@ -177,6 +177,9 @@ def test_lists_of_planners_and_seeds_are_taken_out():
     rest, planners, seeds = split_lists(["planner=a,b", "seed=range(0,3)", "workload.scale=2"])
     assert (rest, planners, seeds) == (["workload.scale=2"], ["a", "b"], ["0", "1", "2"])
     assert split_lists(["seed=4"]) == ([], None, ["4"])
+    # An override of a nested planner is no list of policies.
+    inner = "planner@planner.planner=greedy"
+    assert split_lists([inner, "planner=a"]) == ([inner], ["a"], None)
 
 
 @pytest.mark.parametrize(

@@ -245,6 +245,21 @@ def test_the_cheapest_function_that_is_in_time_is_chosen(
     assert function.price_usd_per_request == pytest.approx(2e-7 + 0.5 * 2.0 * 1e-5)
 
 
+def test_warm_up_by_invocations_costs_one_billing_step_per_idle_time_out(
+    catalog: Catalog, profiles: dict[str, Profile]
+) -> None:
+    called = build_function(SERVICE, catalog, profiles, OfferSelection(warm_up="invocations"))
+    kept = build_function(SERVICE, catalog, profiles, OfferSelection(warm_up="provisioned"))
+    assert called is not None
+    assert kept is not None
+    step_usd = called.billing_step_s * called.memory_gb * called.price_usd_per_gb_s
+    call_usd = called.price_usd_per_invocation + step_usd
+    assert called.warm_price_usd_per_s == pytest.approx(call_usd / called.idle_timeout_s)
+    assert replace(called, warm_price_usd_per_s=kept.warm_price_usd_per_s) == kept
+    with pytest.raises(ConfigError, match=r"catalog\.warm_up"):
+        OfferSelection(warm_up="never")  # type: ignore[arg-type]
+
+
 def test_the_fastest_function_is_chosen_where_none_is_in_time(
     catalog: Catalog, profiles: dict[str, Profile]
 ) -> None:

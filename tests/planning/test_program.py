@@ -497,3 +497,20 @@ def test_evaluator_names_what_is_broken() -> None:
     assert any("stock 2" in item for item in evaluate_plan(base, too_many).broken)
     none = replace(plan, targets=np.zeros((1, 4)))
     assert any("not ready" in item for item in evaluate_plan(base, none).broken)
+
+
+def test_a_heavier_spill_buys_more_and_its_weight_is_in_the_objective() -> None:
+    # One path in ten needs a second instance: worth it only where a spill weighs more.
+    kind = offer("c5.large", price_usd_per_h=0.085, saturation_rps=30.0, launch_delay_s=0.0)
+    paths = np.full((10, 6), 20.0)
+    paths[0] = 50.0
+    base = problem([kind], paths, ready={kind.name: 1}, with_function=function())
+    plans = [Program(spill_weight=weight).plan(base) for weight in (0.1, 1.0, 30.0)]
+    bought = [int(plan.targets[0, 0]) for plan in plans]
+    assert bought == sorted(bought)
+    assert bought[0] < bought[-1]
+    kept = Program(spill_weight=0.1).plan(base)
+    heavier = Program(spill_weight=0.2).plan(base)
+    assert kept.objective_usd is not None
+    assert heavier.objective_usd is not None
+    assert heavier.objective_usd > kept.objective_usd

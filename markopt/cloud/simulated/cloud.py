@@ -217,9 +217,9 @@ class SimulatedCloud:
 
     def _launch(self, offer: Offer, number: int, refused: list[str]) -> list[str]:
         launched: list[str] = []
+        live = sum(instance.offer.name == offer.name for instance in self._instances.values())
         for _ in range(number):
-            live = sum(1 for i in self._instances.values() if i.offer.name == offer.name)
-            if offer.stock is not None and live >= offer.stock:
+            if offer.stock is not None and live + len(launched) >= offer.stock:
                 refused.append(f"launch {offer.name}: stock of {offer.stock} is used up")
             elif not self._market.available(offer, self._now_s):
                 refused.append(f"launch {offer.name}: insufficient capacity in pool {offer.pool}")
