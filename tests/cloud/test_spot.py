@@ -71,11 +71,13 @@ def test_shocks_strike_a_pool_at_their_share_of_the_hazard_over_their_size() -> 
 
 def test_a_shock_takes_its_share_of_the_instances() -> None:
     spot = market(spot_shock_size=0.25)
-    taken = [spot.strike("c5.large/us-east-1", 50, 0.0).sum() for _ in range(400)]
+    taken = [
+        spot.strike("c5.large/us-east-1", np.zeros(50, np.bool_), 0.0).sum() for _ in range(400)
+    ]
     assert np.mean(taken) == pytest.approx(12.5, rel=0.05)
-    assert spot.strike("c5.large/us-east-1", 0, 0.0).size == 0
+    assert spot.strike("c5.large/us-east-1", np.zeros(0, np.bool_), 0.0).size == 0
     whole = market(spot_shock_size=1.0)
-    assert whole.strike("c5.large/us-east-1", 30, 0.0).all()
+    assert whole.strike("c5.large/us-east-1", np.zeros(30, np.bool_), 0.0).all()
 
 
 def test_instances_are_interrupted_alone_at_the_rest_of_the_hazard() -> None:
@@ -108,11 +110,11 @@ def test_a_pool_gives_nothing_after_a_shock_until_its_outage_is_over() -> None:
     outages = []
     for at in range(300):
         now_s = at * 1e5
-        assert spot.available(one, now_s)
-        spot.strike("c5.large/us-east-1", 1, now_s)
-        assert not spot.available(one, now_s)
-        assert spot.available(other, now_s)
-        step = next(s for s in range(1, 100_000, 10) if spot.available(one, now_s + s))
+        assert spot.available(one, now_s, 0)
+        spot.strike("c5.large/us-east-1", np.zeros(1, np.bool_), now_s)
+        assert not spot.available(one, now_s, 0)
+        assert spot.available(other, now_s, 0)
+        step = next(s for s in range(1, 100_000, 10) if spot.available(one, now_s + s, 0))
         outages.append(step)
     assert np.mean(outages) == pytest.approx(600.0, rel=0.2)
 

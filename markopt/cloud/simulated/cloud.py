@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markopt.capacity import server_kind
+from markopt.cloud.simulated.availability import ReplayedMarket, read_availability
 from markopt.cloud.simulated.instance import Instance, InstanceBill
-from markopt.cloud.simulated.market import SpotMarket
+from markopt.cloud.simulated.market import Market, SpotMarket
 from markopt.cloud.simulated.settings import SimulationSettings
 from markopt.core import (
     ActionReport,
@@ -22,6 +23,7 @@ from markopt.core import (
     Ledger,
     Observation,
     Offer,
+    PurchaseOption,
     RequestStatistics,
     Service,
 )
@@ -92,7 +94,7 @@ class SimulatedCloud:
             seed=int(service_seed.generate_state(1)[0]),
         )
         self._launch_rng = np.random.default_rng(launch_seed)
-        self._market = SpotMarket(offers, settings, start_s=start_s, seed=spot_seed)
+        self._market = spot_market(offers, settings, start_s=start_s, end_s=end_s, seed=spot_seed)
         self._source = _ArrivalBuffer(
             arrivals, arrival_rng or arrival_generator(seed), start_s, settings.arrival_block_s
         )
@@ -218,10 +220,11 @@ class SimulatedCloud:
     def _launch(self, offer: Offer, number: int, refused: list[str]) -> list[str]:
         launched: list[str] = []
         live = sum(instance.offer.name == offer.name for instance in self._instances.values())
+        staying = sum(not instance.notice for instance in self._spot_instances(offer.pool))
         for _ in range(number):
             if offer.stock is not None and live + len(launched) >= offer.stock:
                 refused.append(f"launch {offer.name}: stock of {offer.stock} is used up")
-            elif not self._market.available(offer, self._now_s):
+            elif not self._market.available(offer, self._now_s, staying + len(launched)):
                 refused.append(f"launch {offer.name}: insufficient capacity in pool {offer.pool}")
             else:
                 launched.append(self._start_instance(offer).instance_id)
@@ -310,13 +313,17 @@ class SimulatedCloud:
     def _schedule_shock(self, pool: str, after_s: float) -> None:
         self._schedule(self._market.next_shock_s(pool, after_s), lambda: self._shock(pool))
 
-    def _shock(self, pool: str) -> None:
-        exposed = [
+    def _spot_instances(self, pool: str) -> list[Instance]:
+        return [
             instance
             for instance in self._instances.values()
-            if instance.offer.pool == pool and instance.offer.purchase == "spot"
+            if instance.offer.pool == pool and instance.offer.purchase is PurchaseOption.SPOT
         ]
-        taken = self._market.strike(pool, len(exposed), self._now_s)
+
+    def _shock(self, pool: str) -> None:
+        exposed = self._spot_instances(pool)
+        noticed = np.array([instance.notice for instance in exposed], dtype=np.bool_)
+        taken = self._market.strike(pool, noticed, self._now_s)
         for instance, hit in zip(exposed, taken, strict=True):
             if hit:
                 self._give_notice(instance)
@@ -380,6 +387,41 @@ class SimulatedCloud:
             kept = self._engine.provisioned_functions
             cost["warm"] = self._warm_usd + kept * open_s * function.warm_price_usd_per_s
         return cost
+
+
+def spot_market(
+    offers: Sequence[Offer],
+    settings: SimulationSettings,
+    *,
+    start_s: float,
+    end_s: float,
+    seed: np.random.SeedSequence,
+) -> Market:
+    """Return the market that the settings ask for: drawn from hazards, or a recorded capacity.
+
+    Raises:
+        ConfigError: a trace is not in the file, or too short.
+        DataError: the file cannot be read.
+    """
+    path = settings.spot_availability
+    if path is None:
+        return SpotMarket(offers, settings, start_s=start_s, seed=seed)
+    traces = read_availability(path)
+    for name in settings.spot_availability_traces or ():
+        if name not in traces:
+            raise ConfigError(
+                f"cloud.spot_availability_traces: {path} has no trace '{name}'; it has "
+                f"{len(traces)}, the first is '{next(iter(traces))}'"
+            )
+    return ReplayedMarket(
+        offers,
+        [traces[name] for name in settings.spot_availability_traces or traces],
+        start_s=start_s,
+        end_s=end_s,
+        offset_s=settings.spot_availability_offset_s,
+        scale=settings.spot_availability_scale,
+        seed=seed,
+    )
 
 
 def _stream(seed: np.random.SeedSequence, at: int) -> np.random.SeedSequence:

@@ -4,11 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from markopt.cloud.simulated.settings import SimulationSettings
 from markopt.core import Offer, PurchaseOption
+
+
+class Market(Protocol):
+    """What the simulated cloud asks of a spot market."""
+
+    @property
+    def pools(self) -> list[str]:
+        """Pools with spot offers."""
+        ...
+
+    def next_shock_s(self, pool: str, after_s: float) -> float:
+        """Return when the pool's next shock strikes; infinity for never."""
+        ...
+
+    def strike(self, pool: str, noticed: NDArray[np.bool_], now_s: float) -> NDArray[np.bool_]:
+        """Return which of a pool's spot instances a shock takes; ``noticed`` tells who goes."""
+        ...
+
+    def own_interruption_s(self, offer: Offer, launched_s: float) -> float:
+        """Return when an instance is interrupted on its own account; infinity for never."""
+        ...
+
+    def available(self, offer: Offer, now_s: float, running: int) -> bool:
+        """True where the pool gives one more; ``running`` spot instances of it stay there."""
+        ...
 
 
 class SpotMarket:
@@ -57,17 +84,12 @@ class SpotMarket:
             return math.inf
         return after_s + float(self._shocks[pool].exponential(1.0 / rate))
 
-    def strike(
-        self, pool: str, instances: int, now_s: float
-    ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def strike(self, pool: str, noticed: NDArray[np.bool_], now_s: float) -> NDArray[np.bool_]:
         """Return which of a pool's instances a shock takes; the pool is closed for a while."""
         generator = self._shocks[pool]
         outage_s = float(generator.standard_exponential()) * self._settings.spot_outage_s
         self._outage_until_s[pool] = max(self._outage_until_s[pool], now_s + outage_s)
-        taken: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
-            self._lives[pool].random(instances) < self._settings.spot_shock_size
-        )
-        return taken
+        return self._lives[pool].random(len(noticed)) < self._settings.spot_shock_size
 
     def own_interruption_s(self, offer: Offer, launched_s: float) -> float:
         """Draw when an instance is interrupted on its own account; infinity for never."""
@@ -76,7 +98,7 @@ class SpotMarket:
             return math.inf
         return launched_s + float(self._lives[offer.pool].exponential(1.0 / hazard))
 
-    def available(self, offer: Offer, now_s: float) -> bool:
+    def available(self, offer: Offer, now_s: float, running: int) -> bool:
         """True where the offer's pool gives instances now."""
         return now_s >= self._outage_until_s.get(offer.pool, -math.inf) or (
             offer.purchase is not PurchaseOption.SPOT

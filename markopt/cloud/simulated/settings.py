@@ -24,6 +24,11 @@ class SimulationSettings:
         spot_shock_share: share of the interruption hazard that comes as shocks to a whole pool.
         spot_shock_size: share of a pool's instances that one shock takes.
         spot_outage_s: mean time after a shock in which the pool gives no instances.
+        spot_availability: CSV of recorded capacity (``trace_id,start_s,end_s,value``) that is
+            replayed instead of hazards and shocks; None draws them.
+        spot_availability_traces: which of its traces the pools, by name, take in turn; None: all.
+        spot_availability_offset_s: where in the record the simulated span begins.
+        spot_availability_scale: instances per recorded one.
 
     Raises:
         ConfigError: a value is out of range.
@@ -40,6 +45,10 @@ class SimulationSettings:
     spot_shock_share: float = 0.5
     spot_shock_size: float = 0.5
     spot_outage_s: float = 600.0
+    spot_availability: str | None = None
+    spot_availability_traces: tuple[str, ...] | None = None
+    spot_availability_offset_s: float = 0.0
+    spot_availability_scale: int = 1
 
     def __post_init__(self) -> None:
         rules = [rule.name.lower() for rule in Dispatcher]
@@ -48,7 +57,13 @@ class SimulationSettings:
         for key in ("queue_limit_s", "bin_s", "arrival_block_s"):
             if not getattr(self, key) > 0.0:
                 raise ConfigError(f"cloud.{key}: must be positive, got {getattr(self, key)}")
-        for key in ("launch_delay_cv", "pending_s", "spot_notice_s", "spot_outage_s"):
+        for key in (
+            "launch_delay_cv",
+            "pending_s",
+            "spot_notice_s",
+            "spot_outage_s",
+            "spot_availability_offset_s",
+        ):
             if not getattr(self, key) >= 0.0:
                 raise ConfigError(f"cloud.{key}: must not be negative, got {getattr(self, key)}")
         if not 0.0 <= self.spot_shock_share <= 1.0:
@@ -58,6 +73,12 @@ class SimulationSettings:
         if not 0.0 < self.spot_shock_size <= 1.0:
             raise ConfigError(
                 f"cloud.spot_shock_size: must lie in (0, 1], got {self.spot_shock_size}"
+            )
+
+        if self.spot_availability_scale < 1:
+            raise ConfigError(
+                f"cloud.spot_availability_scale: must be at least 1, got "
+                f"{self.spot_availability_scale}"
             )
 
     @property
