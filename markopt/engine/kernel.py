@@ -20,6 +20,7 @@ from markopt.engine.state import (
     LATENCY_SUBBINS_LOG2,
     MULTIPLIER_COUNT,
     Counter,
+    Dispatcher,
     Path,
     Scalar,
 )
@@ -61,6 +62,10 @@ _WARM = int(Path.FUNCTION_WARM)
 _COLD = int(Path.FUNCTION_COLD)
 _REFUSED = int(Path.REFUSED)
 
+_LEAST_EXPECTED_DELAY = int(Dispatcher.LEAST_EXPECTED_DELAY)
+_WEIGHTED_ROUND_ROBIN = int(Dispatcher.WEIGHTED_ROUND_ROBIN)
+_POWER_OF_TWO = int(Dispatcher.POWER_OF_TWO)
+
 _TIME_TOLERANCE_S = 1e-9
 _LATENCY_BINS = LATENCY_OCTAVES << LATENCY_SUBBINS_LOG2
 _LATENCY_SHIFT = 52 - LATENCY_SUBBINS_LOG2
@@ -68,14 +73,19 @@ _LATENCY_OFFSET = (1023 + LATENCY_LOWEST_EXPONENT) << LATENCY_SUBBINS_LOG2
 _MULTIPLIER_MASK = np.uint64(MULTIPLIER_COUNT - 1)
 
 
-@numba.njit(cache=True)
-def draw_index(seed, index):
-    """Return the number of the quantile that request ``index`` draws (SplitMix64 hash)."""
+@numba.njit(cache=True, forceinline=True)
+def _hash(seed, index):
+    """Return the SplitMix64 hash of what request ``index`` draws, 64 bits."""
     mixed = np.uint64(seed) + np.uint64(index + 1) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed = mixed ^ (mixed >> np.uint64(31))
-    return np.int64(mixed & _MULTIPLIER_MASK)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+@numba.njit(cache=True)
+def draw_index(seed, index):
+    """Return the number of the quantile that request ``index`` draws."""
+    return np.int64(_hash(seed, index) & _MULTIPLIER_MASK)
 
 
 # --- heaps of servers, smallest key first, ties by slot number ---
@@ -146,6 +156,28 @@ def _remove(s, slot):
         s.heap_position[moved] = at
         _sift_up(s, heap, at)
         _sift_down(s, heap, s.heap_position[moved])
+
+
+@numba.njit(cache=True, forceinline=True)
+def _append(s, slot):
+    """Give a server the last place of the plain list that power of two draws from."""
+    at = s.heap_size[0]
+    s.heap_size[0] = at + 1
+    s.heap_slot[0, at] = slot
+    s.heap_position[slot] = at
+    s.heap_of[slot] = 0
+
+
+@numba.njit(cache=True, forceinline=True)
+def _take_out(s, slot):
+    """Take a server out of the plain list: the last one takes its place."""
+    at = s.heap_position[slot]
+    last = s.heap_size[0] - 1
+    moved = s.heap_slot[0, last]
+    s.heap_slot[0, at] = moved
+    s.heap_position[moved] = at
+    s.heap_size[0] = last
+    s.heap_of[slot] = -1
 
 
 # --- counts ---
@@ -341,6 +373,15 @@ def _least_expected_delay(s, arrival_s, index):
 
 
 @numba.njit(cache=True, forceinline=True)
+def _close_if_started(s, slot, before_s):
+    """Close the open batch of a server if it starts before a time."""
+    if s.open_count[slot] > 0:
+        start_s = _open_start_s(s, slot)
+        if start_s < before_s:
+            _close(s, slot, start_s)
+
+
+@numba.njit(cache=True, forceinline=True)
 def _weighted_round_robin(s, arrival_s, index):
     """Offer a request to the server whose turn it is. Returns False if its bouncer refuses."""
     if s.heap_size[0] == 0:
@@ -349,10 +390,7 @@ def _weighted_round_robin(s, arrival_s, index):
     s.scalars[_VIRTUAL_TIME] = s.key[slot]
     s.key[slot] += s.stride[s.kind[slot]]
     _sift_down(s, 0, 0)
-    if s.open_count[slot] > 0:
-        due_s = _open_start_s(s, slot)
-        if due_s < arrival_s:
-            _close(s, slot, due_s)
+    _close_if_started(s, slot, arrival_s)
     if not _admits(s, slot, arrival_s, _would_start_s(s, slot, arrival_s)):
         return False
     _place(s, slot, arrival_s, index)
@@ -360,8 +398,36 @@ def _weighted_round_robin(s, arrival_s, index):
 
 
 @numba.njit(cache=True, forceinline=True)
+def _power_of_two(s, arrival_s, index):
+    """Serve a request on the better of two servers drawn. Returns False if both refuse."""
+    size = s.heap_size[0]
+    if size == 0:
+        return False
+    seed = s.counters[_SEED]
+    first = np.int64(_hash(seed + 2, index) % np.uint64(size))
+    second = first
+    if size > 1:
+        second = np.int64(_hash(seed + 3, index) % np.uint64(size - 1))
+        second += second >= first
+    best_s = np.inf
+    best = -1
+    for draw in range(min(size, 2)):
+        slot = s.heap_slot[0, first if draw == 0 else second]
+        _close_if_started(s, slot, arrival_s)
+        start_s = _would_start_s(s, slot, arrival_s)
+        expected_s = start_s + s.service_time_s[s.kind[slot], s.open_count[slot] + 1]
+        if expected_s < best_s and _admits(s, slot, arrival_s, start_s):
+            best_s = expected_s
+            best = slot
+    if best < 0:
+        return False
+    _place(s, best, arrival_s, index)
+    return True
+
+
+@numba.njit(cache=True, forceinline=True)
 def _any_server(s):
-    heaps = 1 if s.counters[_DISPATCHER] == 1 else 3 * s.counters[_KINDS]
+    heaps = 1 if s.counters[_DISPATCHER] != _LEAST_EXPECTED_DELAY else 3 * s.counters[_KINDS]
     for heap in range(heaps):
         if s.heap_size[heap] > 0:
             return True
@@ -462,13 +528,15 @@ def _spill(s, arrival_s, index):
 def serve(table, arrivals_s):
     """Serve a block of requests in the order of their arrival."""
     s = attach(table)
-    round_robin = s.counters[_DISPATCHER] == 1
+    rule = s.counters[_DISPATCHER]
     index = s.counters[_REQUESTS]
     for at in range(len(arrivals_s)):
         arrival_s = arrivals_s[at]
         s.arrivals[_bin(s, arrival_s)] += 1
-        if round_robin:
+        if rule == _WEIGHTED_ROUND_ROBIN:
             placed = _weighted_round_robin(s, arrival_s, index)
+        elif rule == _POWER_OF_TWO:
+            placed = _power_of_two(s, arrival_s, index)
         else:
             placed = _least_expected_delay(s, arrival_s, index)
         if not placed:
@@ -486,13 +554,9 @@ def serve(table, arrivals_s):
 def advance(table, until_s):
     """Close every open batch that starts before ``until_s``: no earlier arrival is to come."""
     s = attach(table)
-    if s.counters[_DISPATCHER] == 1:
+    if s.counters[_DISPATCHER] != _LEAST_EXPECTED_DELAY:
         for at in range(s.heap_size[0]):
-            slot = s.heap_slot[0, at]
-            if s.open_count[slot] > 0:
-                start_s = _open_start_s(s, slot)
-                if start_s < until_s:
-                    _close(s, slot, start_s)
+            _close_if_started(s, s.heap_slot[0, at], until_s)
     else:
         for kind in range(s.counters[_KINDS]):
             _close_due(s, kind, until_s)
@@ -507,7 +571,9 @@ def add_server(table, slot, kind, at_s):
     s.kind[slot] = kind
     s.free_at_s[slot] = at_s
     s.open_count[slot] = 0
-    if s.counters[_DISPATCHER] == 1:
+    if s.counters[_DISPATCHER] == _POWER_OF_TWO:
+        _append(s, slot)
+    elif s.counters[_DISPATCHER] == _WEIGHTED_ROUND_ROBIN:
         s.key[slot] = s.scalars[_VIRTUAL_TIME] + s.stride[kind]
         _insert(s, 0, slot)
     else:
@@ -519,7 +585,10 @@ def add_server(table, slot, kind, at_s):
 def remove_server(table, slot):
     """Take a server out of service: nobody joins any more; returns when its last batch ends."""
     s = attach(table)
-    _remove(s, slot)
+    if s.counters[_DISPATCHER] == _POWER_OF_TWO:
+        _take_out(s, slot)
+    else:
+        _remove(s, slot)
     if s.open_count[slot] > 0:
         _close(s, slot, _open_start_s(s, slot))
     return s.free_at_s[slot]

@@ -31,11 +31,14 @@ class Dispatcher(IntEnum):
     """Compiled rules that choose the server of a request.
 
     ``LEAST_EXPECTED_DELAY`` sends it where it is expected to be answered first;
-    ``WEIGHTED_ROUND_ROBIN`` (MArk's) takes servers in turn, in proportion to their throughput.
+    ``WEIGHTED_ROUND_ROBIN`` (MArk's) takes servers in turn, in proportion to their throughput;
+    ``POWER_OF_TWO`` draws two servers and takes the one that is expected to answer first
+    (Mitzenmacher 2001, with the work left in place of the queue length).
     """
 
     LEAST_EXPECTED_DELAY = 0
     WEIGHTED_ROUND_ROBIN = 1
+    POWER_OF_TWO = 2
 
 
 class Scalar(IntEnum):
@@ -86,7 +89,7 @@ class EngineState(NamedTuple):
     Kinds (first axis: kind): ``batch_size``, ``wait_s``, ``service_time_s[kind, b]``, ``guard``
     (factor on a service time that the bouncer counts with), ``stride``, ``multiplier``.
     Heaps: three per kind (free servers; open batches; batches that refused a request and have not
-    started), or one in all for weighted round robin.
+    started), or one in all for weighted round robin; with power of two the first is a plain list.
     Functions: ``function_busy_s`` (a heap of release times), ``function_idle_s`` (a ring of
     idle-since times, newest at the top). Bins and histograms: see ``RequestStatistics``.
     """

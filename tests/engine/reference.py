@@ -57,13 +57,18 @@ class Outcome:
     warm_starts: int = 0
 
 
-def quantile_number(seed: int, index: int) -> int:
-    """Return which of the 4096 quantiles request ``index`` draws: SplitMix64 in Python integers."""
+def hashed(seed: int, index: int) -> int:
+    """Return what request ``index`` draws: SplitMix64 in Python integers."""
     word = 2**64 - 1
     mixed = (seed + (index + 1) * 0x9E3779B97F4A7C15) & word
     mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & word
     mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & word
-    return (mixed ^ (mixed >> 31)) % 4096
+    return mixed ^ (mixed >> 31)
+
+
+def quantile_number(seed: int, index: int) -> int:
+    """Return which of the 4096 quantiles request ``index`` draws."""
+    return hashed(seed, index) % 4096
 
 
 class _Urgent(simpy.Event):
@@ -246,6 +251,7 @@ class RequestPath:
         ]
         self.functions = None if script.function is None else _Functions(self, script.function)
         self.servers: list[Server] = []
+        self.places: list[Server] = []
         self.removed: list[Server] = []
         self.numbers_used = 0
         self.vacated: list[int] = []
@@ -279,11 +285,14 @@ class RequestPath:
             server = Server(self, number, kind, self.factors[change.value])
             server.turn = self.last_turn + 1.0 / kind.weight
             self.servers.append(server)
+            self.places.append(server)
         elif change.verb == "remove":
             if self.servers:
                 server = self.servers.pop(change.value % len(self.servers))
                 self.vacated.append(server.number)
                 self.removed.append(server)
+                self.places[self.places.index(server)] = self.places[-1]
+                self.places.pop()
         elif self.functions is not None:
             self.functions.provision(change.value)
 
@@ -291,6 +300,8 @@ class RequestPath:
         settings = self.script.settings
         if settings.dispatcher is Dispatcher.WEIGHTED_ROUND_ROBIN:
             server = self._whose_turn_it_is()
+        elif settings.dispatcher is Dispatcher.POWER_OF_TWO:
+            server = self._better_of_two(request)
         else:
             server = self._least_expected_delay()
         if server is not None:
@@ -308,6 +319,16 @@ class RequestPath:
         self.last_turn = server.turn
         server.turn += 1.0 / server.kind.weight
         return server if server.admits() else None
+
+    def _better_of_two(self, request: int) -> Server | None:
+        rest = list(self.places)
+        drawn = []
+        for extra in (2, 3):
+            if rest:
+                at = hashed(self.script.seed + extra, request) % len(rest)
+                drawn.append(rest.pop(at))
+        admitting = [server for server in drawn if server.admits()]
+        return min(admitting, key=lambda s: s.expected_answer_s(), default=None)
 
     def _soonest_open(self, alike: list[Server]) -> Server | None:
         opened = [server for server in alike if server.open is not None]

@@ -13,7 +13,7 @@ class SimulationSettings:
     """Rules and random processes of the simulated cloud.
 
     Args:
-        dispatcher: ``least_expected_delay`` or ``weighted_round_robin`` (MArk's).
+        dispatcher: ``least_expected_delay``, ``weighted_round_robin`` (MArk's) or ``power_of_two``.
         bouncer: refuse at arrival what no server can answer within ``RT_max`` and spill it.
         queue_limit_s: without the bouncer, requests that would wait longer are refused.
         bin_s: width of the bins that an observer sees.
