@@ -204,7 +204,7 @@ def test_plan_prints_a_plan_as_json(here, capsys):
         (["workload.scale=-1"], ["workload.scale", "positive", "-1"]),
         (["workload.scale=nan"], ["workload.scale", "finite", "nan"]),
         (["workload.evaluate_s=999960"], ["trace.csv", "3600 s", "evaluate_s=999960"]),
-        (["cloud.bouncer=maybe"], ["cloud.bouncer", "true or false", "'maybe'"]),
+        (["cloud.bouncer=maybe"], ["cloud.bouncer", "predicted_deadline", "'maybe'"]),
         (["cloud.bin_s=7"], ["cloud.bin_s", "controller.interval_s", "7"]),
         (["catalog.instance_types=[]"], ["catalog.instance_types", "at least one"]),
         (["catalog.instance_types=c5.large"], ["catalog.instance_types", "list of names"]),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from markopt.capacity.batching import guard_factor
 from markopt.capacity.cache import cached
 from markopt.core import Batching, Offer, Profile, RequiredThroughput, Slo, ThroughputCurve
-from markopt.engine import EngineSettings, RequestEngine, ServerKind
+from markopt.engine import Bouncer, EngineSettings, RequestEngine, ServerKind
 from markopt.errors import ConfigError
 
 CALIBRATION_VERSION = 7
@@ -93,6 +93,9 @@ def server_kind(offer: Offer) -> ServerKind:
         service_time_cv=offer.service_time_cv,
         guard=guard_factor(offer.service_time_cv),
         weight=offer.saturation_rps / offer.servers,
+        baseline_share=offer.baseline_share,
+        credit_limit_s=offer.credit_limit_s,
+        credit_launch_s=offer.credit_launch_s,
     )
 
 
@@ -107,7 +110,7 @@ def attainment(
     arrivals_s = unit_arrivals_s / rate_rps
     span_s = float(arrivals_s[-1])
     settings = EngineSettings(
-        rt_max_s=slo.rt_max_s, bouncer=False, queue_limit_s=1e9, bin_s=span_s / 100.0
+        rt_max_s=slo.rt_max_s, bouncer=Bouncer.NONE, queue_limit_s=1e9, bin_s=span_s / 100.0
     )
     engine = RequestEngine(settings, fleet.kinds, None, start_s=0.0, end_s=span_s, seed=seed)
     for kind, count in enumerate(fleet.counts):

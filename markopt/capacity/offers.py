@@ -194,8 +194,12 @@ def _offers_of(
             launch_delay_s=delay_s,
             interruption_per_h=hazard,
             minimum_billed_s=catalog.minimum_billed_s,
+            baseline_share=baseline_share,
+            credit_limit_s=baseline_share * entry.credit_accrual_s,
+            credit_launch_s=entry.launch_credit_s,
         )
 
+    baseline_share = 1.0 if entry.baseline_share is None else entry.baseline_share
     offers: list[Offer] = []
     wanted = set(selection.purchase)
     if entry.burstable:

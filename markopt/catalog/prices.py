@@ -70,6 +70,9 @@ class _SageMaker(Sourced):
 
 class _Burst(Sourced):
     baseline_vcpus: Positive
+    # One credit is a vCPU-minute: 30 of them per vCPU at launch, and at most a day's earnings.
+    launch_credit_s: NotNegative = 1800.0
+    accrual_s: NotNegative = 86_400.0
 
 
 class _Instance(Sourced):
@@ -205,6 +208,8 @@ def _instance_type(name: str, entry: _Instance, document: _CatalogFile) -> Insta
         spot=_spot_terms(entry.spot, sources) if entry.spot else None,
         sagemaker_usd_per_h=entry.sagemaker.usd_per_h if entry.sagemaker else None,
         baseline_vcpus=entry.burst.baseline_vcpus if entry.burst else None,
+        launch_credit_s=entry.burst.launch_credit_s if entry.burst else 0.0,
+        credit_accrual_s=entry.burst.accrual_s if entry.burst else 0.0,
         stopped_start_delay_s=document.stopped_start.delay_s if entry.burst else None,
         container=entry.container,
     )

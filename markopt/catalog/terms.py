@@ -54,7 +54,8 @@ class InstanceType:
 
     ``gpu`` names the accelerator, None without one. ``baseline_vcpus`` is how many vCPUs' worth
     of work a burstable type may do for ever (its CPU credits per minute), None where the type is
-    not burstable.
+    not burstable; it starts with ``launch_credit_s`` seconds of full speed as credit and keeps at
+    most what it earns in ``credit_accrual_s``.
     ``launch_delay_s`` runs from the launch until the model server is ready;
     ``stopped_start_delay_s`` from the start of a stopped burstable standby. ``evidence`` has the
     keys ``price`` and ``launch``, and ``sagemaker``, ``burst`` and ``stopped_start`` where the
@@ -71,6 +72,8 @@ class InstanceType:
     spot: SpotTerms | None = None
     sagemaker_usd_per_h: float | None = None
     baseline_vcpus: float | None = None
+    launch_credit_s: float = 0.0
+    credit_accrual_s: float = 0.0
     stopped_start_delay_s: float | None = None
     container: bool = False
 

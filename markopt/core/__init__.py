@@ -2,6 +2,7 @@
 
 from markopt.core.fleet import FleetState, OfferFleet
 from markopt.core.forecast import Forecast, Statistic
+from markopt.core.latency import LatencyWindows
 from markopt.core.observation import (
     ActionReport,
     Actions,
@@ -28,6 +29,7 @@ __all__ = [
     "FunctionOffer",
     "InstanceState",
     "InstanceStatus",
+    "LatencyWindows",
     "Ledger",
     "Limits",
     "Observation",

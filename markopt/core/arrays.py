@@ -19,8 +19,9 @@ def frozen_floats(values: Any) -> NDArray[np.float64]:
 def frozen_integers(values: Any) -> NDArray[np.int64]:
     """Return a read-only int64 copy of ``values``; fractions are refused."""
     array = np.asarray(values)
-    rounded = np.array(np.rint(array), dtype=np.int64)
-    if array.size and not np.allclose(array, rounded, atol=1e-6):
+    whole = np.issubdtype(array.dtype, np.integer)
+    rounded = np.array(array if whole else np.rint(array), dtype=np.int64)
+    if not whole and array.size and not np.allclose(array, rounded, atol=1e-6):
         raise ValueError(f"expected whole numbers, got {array.tolist()}")
     rounded.setflags(write=False)
     return rounded

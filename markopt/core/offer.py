@@ -36,6 +36,9 @@ class Offer:
     ``saturation_rps`` is what the instance serves per second when never idle.
     ``interruption_per_h`` is the hazard of a spot interruption per instance-hour.
     ``stock`` is the largest count that can be had, None without a limit.
+    A burstable offer runs at ``baseline_share`` of full speed for ever. It earns that many seconds
+    of full speed per second as credit, up to ``credit_limit_s``, and starts with
+    ``credit_launch_s``; while it has credit it runs at full speed.
 
     Raises:
         CatalogError: a value is out of range.
@@ -56,6 +59,9 @@ class Offer:
     interruption_per_h: float = 0.0
     minimum_billed_s: float = 60.0
     stock: int | None = None
+    baseline_share: float = 1.0
+    credit_limit_s: float = 0.0
+    credit_launch_s: float = 0.0
 
     def __post_init__(self) -> None:
         for key in ("price_usd_per_s", "saturation_rps"):
@@ -66,6 +72,10 @@ class Offer:
             value = getattr(self, key)
             if not (math.isfinite(value) and value >= 0.0):
                 raise CatalogError(f"Offer '{self.name}': {key} must not be negative, got {value}")
+        if not 0.0 < self.baseline_share <= 1.0:
+            raise CatalogError(
+                f"Offer '{self.name}': baseline_share must lie in (0, 1], got {self.baseline_share}"
+            )
         if len(self.service_times_s) != self.batching.batch_size:
             raise CatalogError(
                 f"Offer '{self.name}': needs a service time for every batch up to "
@@ -79,7 +89,9 @@ class FunctionOffer:
 
     ``service_time_s`` is the time of one request on a warm environment, ``cold_start_s`` is added
     on a cold one. Billed time is rounded up to ``billing_step_s``. Warm environments beyond those
-    in use cost ``warm_price_usd_per_s`` each; unused ones are lost after ``idle_timeout_s``.
+    in use cost ``warm_price_usd_per_s`` each; unused ones are lost after ``idle_timeout_s``. New
+    environments take tokens from a bucket of ``burst`` tokens that gains ``burst_per_s``; None: as
+    many as wanted.
     """
 
     name: str
@@ -93,6 +105,8 @@ class FunctionOffer:
     idle_timeout_s: float = 600.0
     concurrency_limit: int = 1000
     warm_price_usd_per_s: float = 0.0
+    burst: float | None = None
+    burst_per_s: float = 0.0
 
     def __post_init__(self) -> None:
         for key in ("memory_gb", "service_time_s", "billing_step_s"):

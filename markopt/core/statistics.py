@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markopt.core.arrays import Floats, Integers, frozen_floats, frozen_integers
+from markopt.core.latency import LatencyWindows, quantiles_s
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +20,8 @@ class RequestStatistics:
     maps a path (``instances``, ``lambda``, ``lambda_cold``) to counts between consecutive
     ``latency_edges_s`` (log-spaced, relative width at most 1 %); ``latency_sum_s`` and
     ``latency_max_s`` are exact. Refused requests have no response time and count as violations.
+    Of the late ones ``lost`` were never answered: their server was taken. ``latency_windows`` has
+    the histograms by window of arrival, where they were asked for.
     """
 
     start_s: float
@@ -31,6 +34,8 @@ class RequestStatistics:
     latency_counts: dict[str, Integers]
     latency_sum_s: float
     latency_max_s: float
+    lost: int = 0
+    latency_windows: LatencyWindows | None = None
 
     def __post_init__(self) -> None:
         for name in ("arrivals", "late", "refused", "spilled"):
@@ -71,13 +76,5 @@ class RequestStatistics:
             self.latency_counts if paths is None else {p: self.latency_counts[p] for p in paths}
         )
         counts = np.sum([np.asarray(c) for c in chosen.values()], axis=0)
-        cumulative = np.cumsum(counts)
-        total = int(cumulative[-1])
-        if total == 0:
-            return float("nan")
-        wanted = level * total
-        at = min(int(np.searchsorted(cumulative, wanted, side="left")), len(counts) - 1)
-        below = float(cumulative[at - 1]) if at else 0.0
-        share = (wanted - below) / float(counts[at]) if counts[at] else 1.0
-        low, high = self.latency_edges_s[at], self.latency_edges_s[at + 1]
-        return float(min(low + share * (high - low), self.latency_max_s))
+        quantile_s = float(quantiles_s(counts, self.latency_edges_s, [level])[0])
+        return min(quantile_s, self.latency_max_s)

@@ -2,9 +2,10 @@
 
 from markopt.engine.engine import RequestEngine, latency_edges_s
 from markopt.engine.settings import EngineSettings, FunctionKind, ServerKind
-from markopt.engine.state import Dispatcher, Path
+from markopt.engine.state import Bouncer, Dispatcher, Path
 
 __all__ = [
+    "Bouncer",
     "Dispatcher",
     "EngineSettings",
     "FunctionKind",

@@ -1,8 +1,8 @@
-"""Hand the kernel raw views of its arrays: views without an owner need no reference counts.
+"""Hand the kernel plain pointers to its arrays.
 
-Compiled code that received the arrays themselves would count references at every access, which
-costs ten times the simulation. The caller (``RequestEngine``) owns the arrays and outlives each
-call, so that plain pointers are safe.
+Compiled code that received the arrays themselves would count references and check for negative
+indices at every access, which costs ten times the simulation and minutes of compilation. The caller
+(``RequestEngine``) owns the arrays and outlives each call, so that plain pointers are safe.
 """
 
 from __future__ import annotations
@@ -37,87 +37,69 @@ _to_int64 = _pointer_intrinsic(types.int64)
 _to_int32 = _pointer_intrinsic(types.int32)
 _to_int8 = _pointer_intrinsic(types.int8)
 
-_FIELDS = len(EngineState._fields)
+_ARRAYS = EngineState._fields[:-1]
 
 
 def address_table(state: EngineState) -> NDArray[np.int64]:
-    """Return, for each field of ``state``, its address and its first and last dimension."""
-    table = np.zeros((_FIELDS, 3), dtype=np.int64)
-    for row, name in enumerate(EngineState._fields):
+    """Return the address of each array of ``state``, shape (fields,)."""
+    table = np.zeros(len(_ARRAYS), dtype=np.int64)
+    for row, name in enumerate(_ARRAYS):
         array = getattr(state, name)
         if not array.flags.c_contiguous:
             raise ValueError(f"EngineState: field {name} must be C-contiguous")
-        table[row] = array.ctypes.data, array.shape[0], array.shape[-1]
+        table[row] = array.ctypes.data
     return table
 
 
-@numba.njit(cache=True, inline="always")
-def _f1(table, row):
-    return numba.carray(_to_float64(table[row, 0]), (table[row, 1],))
+@numba.njit(forceinline=True)
+def attach(address):
+    """Return the state as pointers, from the address of its table (see ``address_table``).
 
-
-@numba.njit(cache=True, inline="always")
-def _f2(table, row):
-    return numba.carray(_to_float64(table[row, 0]), (table[row, 1], table[row, 2]))
-
-
-@numba.njit(cache=True, inline="always")
-def _l1(table, row):
-    return numba.carray(_to_int64(table[row, 0]), (table[row, 1],))
-
-
-@numba.njit(cache=True, inline="always")
-def _l2(table, row):
-    return numba.carray(_to_int64(table[row, 0]), (table[row, 1], table[row, 2]))
-
-
-@numba.njit(cache=True, inline="always")
-def _i1(table, row):
-    return numba.carray(_to_int32(table[row, 0]), (table[row, 1],))
-
-
-@numba.njit(cache=True, inline="always")
-def _i2(table, row):
-    return numba.carray(_to_int32(table[row, 0]), (table[row, 1], table[row, 2]))
-
-
-@numba.njit(cache=True, inline="always")
-def _b1(table, row):
-    return numba.carray(_to_int8(table[row, 0]), (table[row, 1],))
-
-
-@numba.njit(cache=True, inline="always")
-def attach(table):
-    """Return the state whose arrays lie where ``table`` says (see ``address_table``)."""
+    Rows of arrays with two axes lie one after the other: the first axis' stride is theirs to know.
+    """
+    table = _to_int64(address)
     return EngineState(
-        _f1(table, 0),
-        _l1(table, 1),
-        _i1(table, 2),
-        _f1(table, 3),
-        _f1(table, 4),
-        _i1(table, 5),
-        _i1(table, 6),
-        _i1(table, 7),
-        _f1(table, 8),
-        _f2(table, 9),
-        _l2(table, 10),
-        _i1(table, 11),
-        _f1(table, 12),
-        _f2(table, 13),
-        _f1(table, 14),
-        _f1(table, 15),
-        _f2(table, 16),
-        _i2(table, 17),
-        _i1(table, 18),
-        _f1(table, 19),
-        _f1(table, 20),
-        _f1(table, 21),
-        _l1(table, 22),
-        _l1(table, 23),
-        _l1(table, 24),
-        _l1(table, 25),
-        _l1(table, 26),
-        _l2(table, 27),
-        _f1(table, 28),
-        _b1(table, 29),
+        _to_float64(table[0]),
+        _to_int64(table[1]),
+        _to_int32(table[2]),
+        _to_float64(table[3]),
+        _to_float64(table[4]),
+        _to_int32(table[5]),
+        _to_int32(table[6]),
+        _to_int32(table[7]),
+        _to_float64(table[8]),
+        _to_float64(table[9]),
+        _to_int64(table[10]),
+        _to_float64(table[11]),
+        _to_float64(table[12]),
+        _to_int32(table[13]),
+        _to_int32(table[14]),
+        _to_int32(table[15]),
+        _to_float64(table[16]),
+        _to_float64(table[17]),
+        _to_float64(table[18]),
+        _to_float64(table[19]),
+        _to_float64(table[20]),
+        _to_float64(table[21]),
+        _to_float64(table[22]),
+        _to_float64(table[23]),
+        _to_int32(table[24]),
+        _to_int32(table[25]),
+        _to_int32(table[26]),
+        _to_float64(table[27]),
+        _to_int32(table[28]),
+        _to_int32(table[29]),
+        _to_int32(table[30]),
+        _to_float64(table[31]),
+        _to_float64(table[32]),
+        _to_float64(table[33]),
+        _to_int64(table[34]),
+        _to_int64(table[35]),
+        _to_int64(table[36]),
+        _to_int64(table[37]),
+        _to_int64(table[38]),
+        _to_int32(table[39]),
+        _to_float64(table[40]),
+        _to_int8(table[41]),
+        address,
     )

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from markopt.core import RequestStatistics
+from markopt.core import LatencyWindows, RequestStatistics
 from markopt.engine import kernel
+from markopt.engine.allocation import new_state, with_more_events, with_more_slots
 from markopt.engine.attach import address_table
-from markopt.engine.multipliers import service_time_multipliers
 from markopt.engine.settings import EngineSettings, FunctionKind, ServerKind
 from markopt.engine.state import (
     LATENCY_LOWEST_EXPONENT,
     LATENCY_OCTAVES,
+    LATENCY_PATHS,
     LATENCY_SUBBINS_LOG2,
     Counter,
     EngineState,
@@ -24,6 +24,14 @@ from markopt.engine.state import (
     Scalar,
 )
 from markopt.errors import BackendError, ConfigError
+
+_PATH_NAMES = {
+    "instances": Path.INSTANCES,
+    "lambda": Path.FUNCTION_WARM,
+    "lambda_cold": Path.FUNCTION_COLD,
+}
+_CALENDAR_BLOCK = 1 << 16
+"""Requests served at a time where queue lengths are tracked: each may add two calendar entries."""
 
 
 class RequestEngine:
@@ -63,12 +71,17 @@ class RequestEngine:
         self.kinds = tuple(kinds)
         self.function = function
         self._free_slots: list[int] = []
-        self._state = _new_state(
-            settings, self.kinds, function, start_s=start_s, end_s=end_s, seed=seed
+        self._serve = kernel.SERVE[settings.dispatcher]
+        self._use(
+            new_state(settings, self.kinds, function, start_s=start_s, end_s=end_s, seed=seed)
         )
-        self._table = address_table(self._state)
         self._slots_used = 0
         self._served_until_s = -math.inf
+
+    def _use(self, state: EngineState) -> None:
+        self._state = state
+        self._table = address_table(state)
+        self._address = self._table.ctypes.data
 
     def add_server(self, kind: int, at_s: float) -> int:
         """Put a server of ``kinds[kind]`` into service at ``at_s``; returns its slot.
@@ -82,11 +95,10 @@ class RequestEngine:
             slot = self._free_slots.pop()
         else:
             if self._slots_used == len(self._state.kind):
-                self._state = _with_more_slots(self._state)
-                self._table = address_table(self._state)
+                self._use(with_more_slots(self._state))
             slot = self._slots_used
             self._slots_used += 1
-        kernel.add_server(self._table, slot, kind, at_s)
+        kernel.add_server(self._address, slot, kind, at_s)
         return slot
 
     def remove_server(self, slot: int) -> float:
@@ -95,16 +107,35 @@ class RequestEngine:
         Raises:
             BackendError: the slot is not in service.
         """
-        if not 0 <= slot < self._slots_used or self._state.heap_of[slot] < 0:
-            raise BackendError(f"RequestEngine: server {slot} is not in service")
-        ends_s = float(kernel.remove_server(self._table, slot))
+        self._check_in_service(slot)
+        self._make_room_in_calendar(1)
+        ends_s = float(kernel.remove_server(self._address, slot))
         self._free_slots.append(slot)
         return ends_s
 
+    def take_server_at(self, slot: int, at_s: float) -> None:
+        """Let a server in service vanish at ``at_s``, with all that it has not answered by then.
+
+        Requests whose answers would come later are lost: counted late, without a response time.
+        What was decided before this call (closed batches) stays answered.
+
+        Raises:
+            BackendError: the slot is not in service.
+        """
+        self._check_in_service(slot)
+        self._state.taken_s[slot] = at_s
+
+    def _check_in_service(self, slot: int) -> None:
+        if not 0 <= slot < self._slots_used or self._state.heap_of[slot] < 0:
+            raise BackendError(f"RequestEngine: server {slot} is not in service")
+
     def set_provisioned_functions(self, count: int, at_s: float) -> None:
-        """Keep ``count`` function environments warm from ``at_s`` on."""
+        """Keep ``count`` function environments warm from ``at_s`` on.
+
+        Where the concurrency or burst limit allows fewer, ``provisioned_functions`` tells how many.
+        """
         if self.function is not None:
-            kernel.initialize_functions(self._table, count, at_s)
+            kernel.provision_functions(self._address, count, at_s)
 
     def serve(self, arrivals_s: NDArray[np.float64]) -> None:
         """Serve requests that arrive at the given times, shape (requests,).
@@ -120,20 +151,35 @@ class RequestEngine:
         self._served_until_s = float(arrivals_s[-1])
         if self.settings.record_requests:
             self._make_room_for(self.requests + len(arrivals_s))
-        kernel.serve(self._table, arrivals_s)
+        if not self._state.counters[Counter.TRACKS_QUEUES]:
+            self._serve(self._address, arrivals_s)
+            return
+        for first in range(0, len(arrivals_s), _CALENDAR_BLOCK):
+            block_s = arrivals_s[first : first + _CALENDAR_BLOCK]
+            self._make_room_in_calendar(2 * len(block_s))
+            self._serve(self._address, block_s)
+
+    def _make_room_in_calendar(self, events: int) -> None:
+        """Make room for so many new entries, and one for the open batch of each server."""
+        state = self._state
+        if state.counters[Counter.TRACKS_QUEUES]:
+            wanted = int(state.counters[Counter.EVENTS]) + events + len(state.kind)
+            if wanted > len(state.event_s):
+                self._use(with_more_events(state, wanted))
 
     def _make_room_for(self, requests: int) -> None:
         state = self._state
-        missing = requests - len(state.path)
+        missing = requests - int(state.counters[Counter.RECORD_FROM]) - len(state.path)
         if missing <= 0:
             return
         # At least doubled, so that many small blocks cost no more than one large one.
         missing = max(missing, len(state.path))
-        self._state = state._replace(
-            response_s=np.append(state.response_s, np.full(missing, np.nan)),
-            path=np.append(state.path, np.full(missing, -1, np.int8)),
+        self._use(
+            state._replace(
+                response_s=np.append(state.response_s, np.full(missing, np.nan)),
+                path=np.append(state.path, np.full(missing, -1, np.int8)),
+            )
         )
-        self._table = address_table(self._state)
 
     def _check_arrivals(self, arrivals_s: NDArray[np.float64]) -> None:
         first_s, last_s = float(arrivals_s[0]), float(arrivals_s[-1])
@@ -148,12 +194,14 @@ class RequestEngine:
     def advance(self, until_s: float) -> None:
         """Let time pass; all requests before ``until_s`` have been served."""
         self._served_until_s = max(self._served_until_s, until_s)
-        kernel.advance(self._table, until_s)
+        self._make_room_in_calendar(0)
+        kernel.advance(self._address, until_s)
 
     def finish(self) -> None:
         """Answer everything that still waits in a batch; no request can be served after that."""
         self._served_until_s = math.inf
-        kernel.advance(self._table, np.inf)
+        self._make_room_in_calendar(0)
+        kernel.advance(self._address, np.inf)
 
     @property
     def requests(self) -> int:
@@ -164,6 +212,16 @@ class RequestEngine:
     def in_batches(self) -> int:
         """Requests that wait in open batches: in flight, their answers not yet known."""
         return int(self._state.counters[Counter.IN_BATCHES])
+
+    @property
+    def lost(self) -> int:
+        """Requests that were lost with a server that was taken."""
+        return int(self._state.counters[Counter.LOST])
+
+    @property
+    def function_throttles(self) -> int:
+        """Spilled requests that were refused at the concurrency or the burst limit."""
+        return int(self._state.counters[Counter.FUNCTION_THROTTLES])
 
     @property
     def function_invocations(self) -> int:
@@ -189,15 +247,37 @@ class RequestEngine:
         return int(self._state.counters[Counter.FUNCTION_PROVISIONED])
 
     def request_results(self) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
-        """Return response time (NaN: refused or in flight) and ``Path`` (-1: in flight) by request.
+        """Return response time (NaN: none) and ``Path`` (-1: in flight) by request.
+
+        Of those that ``take_request_results`` has not taken yet.
 
         Raises:
             ConfigError: the engine was not told to record requests.
         """
         if not self.settings.record_requests:
             raise ConfigError("RequestEngine: record_requests is off, no per-request results")
-        known = slice(self.requests)
+        known = slice(self.requests - int(self._state.counters[Counter.RECORD_FROM]))
         return self._state.response_s[known].copy(), self._state.path[known].copy()
+
+    def take_request_results(self) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
+        """Return and forget the results up to the first request that is still in flight.
+
+        Called now and then, it keeps the memory of a long recorded run small.
+
+        Raises:
+            ConfigError: the engine was not told to record requests.
+        """
+        response_s, path = self.request_results()
+        in_flight = np.flatnonzero(path < 0)
+        settled = int(in_flight[0]) if len(in_flight) else len(path)
+        state = self._state
+        self._use(
+            state._replace(
+                response_s=state.response_s[settled:].copy(), path=state.path[settled:].copy()
+            )
+        )
+        state.counters[Counter.RECORD_FROM] += settled
+        return response_s[:settled], path[:settled]
 
     def counts(self, first_bin: int, last_bin: int) -> dict[str, NDArray[np.int64]]:
         """Return what an observer sees in bins [first, last): late ones when they became known."""
@@ -215,6 +295,17 @@ class RequestEngine:
         state = self._state
         start_s = float(state.scalars[Scalar.START_S])
         bins = math.ceil((end_s - start_s) / self.settings.bin_s - 1e-9)
+        edges_s = latency_edges_s()
+        counts = {
+            name: state.latency[path::LATENCY_PATHS].astype(np.int64)
+            for name, path in _PATH_NAMES.items()
+        }
+        windows = None
+        window_s = self.settings.latency_window_s
+        if window_s is not None:
+            begun = max(math.ceil((end_s - start_s) / window_s - 1e-9), 1)
+            past = {name: values[:begun] for name, values in counts.items()}
+            windows = LatencyWindows(start_s, window_s, edges_s, past)
         return RequestStatistics(
             start_s=start_s,
             bin_s=self.settings.bin_s,
@@ -222,14 +313,12 @@ class RequestEngine:
             late=state.late[:bins],
             refused=state.refused[:bins],
             spilled=state.spilled[:bins],
-            latency_edges_s=latency_edges_s(),
-            latency_counts={
-                "instances": state.latency[Path.INSTANCES].copy(),
-                "lambda": state.latency[Path.FUNCTION_WARM].copy(),
-                "lambda_cold": state.latency[Path.FUNCTION_COLD].copy(),
-            },
+            latency_edges_s=edges_s,
+            latency_counts={path: values.sum(axis=0) for path, values in counts.items()},
             latency_sum_s=float(state.scalars[Scalar.LATENCY_SUM_S]),
             latency_max_s=float(state.scalars[Scalar.LATENCY_MAX_S]),
+            lost=self.lost,
+            latency_windows=windows,
         )
 
 
@@ -240,101 +329,3 @@ def latency_edges_s() -> NDArray[np.float64]:
     within = 1.0 + np.arange(per_octave) / per_octave
     edges = (octaves[:, None] * within[None, :]).ravel()
     return np.append(edges, 2.0 ** (LATENCY_OCTAVES + LATENCY_LOWEST_EXPONENT))
-
-
-def _new_state(
-    settings: EngineSettings,
-    kinds: tuple[ServerKind, ...],
-    function: FunctionKind | None,
-    *,
-    start_s: float,
-    end_s: float,
-    seed: int,
-) -> EngineState:
-    kind_count = max(len(kinds), 1)
-    largest = max((kind.batch_size for kind in kinds), default=1)
-    slots = 64
-    bins = int(np.ceil((end_s - start_s) / settings.bin_s)) + 1
-    scalars = np.zeros(len(Scalar))
-    scalars[Scalar.START_S] = start_s
-    scalars[Scalar.BINS_PER_S] = 1.0 / settings.bin_s
-    scalars[Scalar.RT_MAX_S] = settings.rt_max_s
-    scalars[Scalar.QUEUE_LIMIT_S] = settings.queue_limit_s
-    scalars[Scalar.LAST_ARRIVAL_S] = start_s
-    counters = np.zeros(len(Counter), dtype=np.int64)
-    counters[Counter.DISPATCHER] = int(settings.dispatcher)
-    counters[Counter.BOUNCER] = int(settings.bouncer)
-    counters[Counter.KINDS] = len(kinds)
-    counters[Counter.SEED] = seed
-    counters[Counter.RECORD] = int(settings.record_requests)
-    limit = 1
-    if function is not None:
-        limit = function.concurrency_limit
-        counters[Counter.FUNCTION_PRESENT] = 1
-        counters[Counter.FUNCTION_LIMIT] = limit
-        scalars[Scalar.FUNCTION_TIME_S] = function.service_time_s
-        scalars[Scalar.FUNCTION_COLD_START_S] = function.cold_start_s
-        scalars[Scalar.FUNCTION_IDLE_TIMEOUT_S] = function.idle_timeout_s
-        scalars[Scalar.FUNCTION_BILLING_STEPS_PER_S] = 1.0 / function.billing_step_s
-    service = np.zeros((kind_count, largest + 1))
-    for row, kind in enumerate(kinds):
-        service[row, 1 : kind.batch_size + 1] = kind.service_times_s
-    multiplier = [service_time_multipliers(k.service_time_cv, k.distribution) for k in kinds]
-    function_cv = function.service_time_cv if function is not None else 0.0
-    return EngineState(
-        scalars=scalars,
-        counters=counters,
-        kind=np.zeros(slots, dtype=np.int32),
-        free_at_s=np.zeros(slots),
-        key=np.zeros(slots),
-        heap_of=np.full(slots, -1, dtype=np.int32),
-        heap_position=np.zeros(slots, dtype=np.int32),
-        open_count=np.zeros(slots, dtype=np.int32),
-        open_first_s=np.zeros(slots),
-        member_s=np.zeros((slots, largest)),
-        member_index=np.zeros((slots, largest), dtype=np.int64),
-        batch_size=np.array([k.batch_size for k in kinds] or [1], dtype=np.int32),
-        wait_s=np.array([k.wait_s for k in kinds] or [0.0]),
-        service_time_s=service,
-        guard=np.array([k.guard for k in kinds] or [1.0]),
-        stride=np.array([1.0 / k.weight for k in kinds] or [1.0]),
-        multiplier=np.array(multiplier or [service_time_multipliers(0.0, "lognormal")]),
-        heap_slot=np.zeros((3 * kind_count, slots), dtype=np.int32),
-        heap_size=np.zeros(3 * kind_count, dtype=np.int32),
-        function_multiplier=service_time_multipliers(function_cv, "lognormal"),
-        function_busy_s=np.zeros(limit + 1),
-        function_idle_s=np.zeros(limit + 1),
-        arrivals=np.zeros(bins, dtype=np.int64),
-        late=np.zeros(bins, dtype=np.int64),
-        late_known=np.zeros(bins, dtype=np.int64),
-        refused=np.zeros(bins, dtype=np.int64),
-        spilled=np.zeros(bins, dtype=np.int64),
-        latency=np.zeros((3, LATENCY_OCTAVES << LATENCY_SUBBINS_LOG2), dtype=np.int64),
-        response_s=np.zeros(0),
-        path=np.zeros(0, dtype=np.int8),
-    )
-
-
-_SLOT_FIELDS = (
-    "kind",
-    "free_at_s",
-    "key",
-    "heap_of",
-    "heap_position",
-    "open_count",
-    "open_first_s",
-    "member_s",
-    "member_index",
-)
-
-
-def _with_more_slots(state: EngineState) -> EngineState:
-    """Return the state with twice as many server slots."""
-    grown: dict[str, Any] = {name: _doubled(getattr(state, name), axis=0) for name in _SLOT_FIELDS}
-    grown["heap_of"][len(state.heap_of) :] = -1
-    grown["heap_slot"] = _doubled(state.heap_slot, axis=1)
-    return state._replace(**grown)
-
-
-def _doubled(array: NDArray[np.generic], *, axis: int) -> NDArray[np.generic]:
-    return np.ascontiguousarray(np.concatenate([array, np.zeros_like(array)], axis=axis))

@@ -25,6 +25,11 @@ class Path(IntEnum):
     FUNCTION_WARM = 1
     FUNCTION_COLD = 2
     REFUSED = 3
+    LOST = 4
+
+
+LATENCY_PATHS = 3
+"""The first so many paths end in an answer and have a response time."""
 
 
 class Dispatcher(IntEnum):
@@ -33,12 +38,27 @@ class Dispatcher(IntEnum):
     ``LEAST_EXPECTED_DELAY`` sends it where it is expected to be answered first;
     ``WEIGHTED_ROUND_ROBIN`` (MArk's) takes servers in turn, in proportion to their throughput;
     ``POWER_OF_TWO`` draws two servers and takes the one that is expected to answer first
-    (Mitzenmacher 2001, with the work left in place of the queue length).
+    (Mitzenmacher 2001, with the work left in place of the queue length);
+    ``JOIN_SHORTEST_QUEUE`` takes the server with the fewest unanswered requests.
     """
 
     LEAST_EXPECTED_DELAY = 0
     WEIGHTED_ROUND_ROBIN = 1
     POWER_OF_TWO = 2
+    JOIN_SHORTEST_QUEUE = 3
+
+
+class Bouncer(IntEnum):
+    """Rules by which a server refuses a request at its arrival.
+
+    ``NONE`` refuses only what would wait longer than the queue limit; ``PREDICTED_DEADLINE`` what
+    it cannot answer within RT_max, going by mean service times; ``QUEUE_LENGTH`` what finds more
+    unanswered requests than the server can answer within RT_max.
+    """
+
+    NONE = 0
+    PREDICTED_DEADLINE = 1
+    QUEUE_LENGTH = 2
 
 
 class Scalar(IntEnum):
@@ -56,6 +76,11 @@ class Scalar(IntEnum):
     FUNCTION_BILLING_STEPS_PER_S = 9
     VIRTUAL_TIME = 10
     LAST_ARRIVAL_S = 11
+    WINDOWS_PER_S = 12
+    FUNCTION_BURST = 13
+    FUNCTION_BURST_PER_S = 14
+    FUNCTION_BURST_LEFT = 15
+    FUNCTION_BURST_LEFT_AT_S = 16
 
 
 class Counter(IntEnum):
@@ -78,6 +103,15 @@ class Counter(IntEnum):
     RECORD = 14
     RECORD_FROM = 15
     IN_BATCHES = 16
+    WINDOWS = 17
+    LOST = 18
+    TRACKS_QUEUES = 19
+    EVENTS = 20
+    FUNCTION_THROTTLES = 21
+    BINS = 22
+    SLOTS = 23
+    LARGEST_BATCH = 24
+    FUNCTION_RING = 25
 
 
 class EngineState(NamedTuple):
@@ -85,13 +119,20 @@ class EngineState(NamedTuple):
 
     Servers (first axis: slot): ``kind``, ``free_at_s`` (when its last closed batch ends),
     ``key`` (its place in its heap), ``heap_of`` and ``heap_position``, ``open_count``,
-    ``open_first_s``, ``member_s`` and ``member_index`` (arrivals of the open batch).
+    ``open_first_s``, ``member_s`` and ``member_index`` (arrivals of the open batch), ``taken_s``
+    (when it is taken, with all that it has not answered), ``credit_s`` (CPU credit when it was last
+    free, in seconds of full speed), ``unanswered`` and ``life`` (see ``kernel.queues``).
     Kinds (first axis: kind): ``batch_size``, ``wait_s``, ``service_time_s[kind, b]``, ``guard``
-    (factor on a service time that the bouncer counts with), ``stride``, ``multiplier``.
+    (factor on a service time that the bouncer counts with), ``stride``, ``multiplier``,
+    ``baseline`` (share of full speed without credit), ``credit_limit_s``, ``credit_launch_s``,
+    ``queue_limit`` (unanswered requests that the queue-length bouncer allows).
     Heaps: three per kind (free servers; open batches; batches that refused a request and have not
-    started), or one in all for weighted round robin; with power of two the first is a plain list.
+    started), or one in all for weighted round robin and join shortest queue; with power of two the
+    first is a plain list. ``event_*``: the calendar of ``kernel.queues``, a heap.
     Functions: ``function_busy_s`` (a heap of release times), ``function_idle_s`` (a ring of
-    idle-since times, newest at the top). Bins and histograms: see ``RequestStatistics``.
+    idle-since times, newest at the top). ``latency[window * LATENCY_PATHS + path, bin]`` counts
+    response times by window of arrival. Bins: see ``RequestStatistics``. ``address`` is where
+    the table of all arrays lies, inside compiled code (see ``attach``).
     """
 
     scalars: NDArray[np.float64]
@@ -105,14 +146,26 @@ class EngineState(NamedTuple):
     open_first_s: NDArray[np.float64]
     member_s: NDArray[np.float64]
     member_index: NDArray[np.int64]
+    taken_s: NDArray[np.float64]
+    credit_s: NDArray[np.float64]
+    unanswered: NDArray[np.int32]
+    life: NDArray[np.int32]
     batch_size: NDArray[np.int32]
     wait_s: NDArray[np.float64]
     service_time_s: NDArray[np.float64]
     guard: NDArray[np.float64]
     stride: NDArray[np.float64]
     multiplier: NDArray[np.float64]
+    baseline: NDArray[np.float64]
+    credit_limit_s: NDArray[np.float64]
+    credit_launch_s: NDArray[np.float64]
+    queue_limit: NDArray[np.int32]
     heap_slot: NDArray[np.int32]
     heap_size: NDArray[np.int32]
+    event_s: NDArray[np.float64]
+    event_slot: NDArray[np.int32]
+    event_count: NDArray[np.int32]
+    event_life: NDArray[np.int32]
     function_multiplier: NDArray[np.float64]
     function_busy_s: NDArray[np.float64]
     function_idle_s: NDArray[np.float64]
@@ -121,6 +174,7 @@ class EngineState(NamedTuple):
     late_known: NDArray[np.int64]
     refused: NDArray[np.int64]
     spilled: NDArray[np.int64]
-    latency: NDArray[np.int64]
+    latency: NDArray[np.int32]
     response_s: NDArray[np.float64]
     path: NDArray[np.int8]
+    address: int = 0

@@ -82,7 +82,7 @@ def test_nothing_is_ready_before_the_span_unless_it_is_in_the_initial_fleet() ->
 
 def test_a_draining_instance_answers_what_it_holds_and_takes_nothing_new() -> None:
     # Ten requests at once on a server of 0.1 s each: the last is answered at 1.0 s.
-    settings = SimulationSettings(bouncer=False, launch_delay_cv=0.0)
+    settings = SimulationSettings(bouncer="none", launch_delay_cv=0.0)
     backend = cloud(
         [offer()],
         arrivals=Times([0.0] * 10 + [0.55]),

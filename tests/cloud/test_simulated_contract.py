@@ -16,7 +16,7 @@ class TestSimulatedCloud(BackendContract):
     def new_world(self, request: pytest.FixtureRequest) -> Callable[[], World]:
         settings = {
             "bouncer": SimulationSettings(),
-            "queues": SimulationSettings(bouncer=False, bin_s=7.0),
+            "queues": SimulationSettings(bouncer="none", bin_s=7.0),
             "round robin": SimulationSettings(dispatcher="weighted_round_robin"),
             "pending first": SimulationSettings(pending_s=20.0, launch_delay_cv=0.0),
         }[request.param]

@@ -31,6 +31,7 @@ def run_engine(script: Script, *, advance_between: bool = False) -> tuple[Reques
             engine.advance(change.time_s)
         if change.verb == "add":
             slots.append(engine.add_server(change.value, change.time_s))
+            engine.take_server_at(slots[-1], change.time_s + change.lasts_s)
         elif change.verb == "remove":
             if slots:
                 slot = slots.pop(change.value % len(slots))
@@ -50,4 +51,5 @@ def run_engine(script: Script, *, advance_between: bool = False) -> tuple[Reques
         billed_steps,
         engine.function_cold_starts,
         engine.function_invocations - engine.function_cold_starts,
+        engine.function_throttles,
     )

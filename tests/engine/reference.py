@@ -2,8 +2,8 @@
 
 Nothing here predicts the future but what the rules let the dispatcher know: batches start and end
 as events, functions are released and expire as events, and a request's response time is read off
-the clock when its answer is given. Events at one time happen in the order: functions released,
-changes of the fleet, arrivals, everything else.
+the clock when its answer is given. Events at one time happen in the order: functions released and
+queues shortened by answers, changes of the fleet, arrivals, everything else.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import ceil, inf, nan
+from math import ceil, floor, inf, nan
 
 import simpy
 from simpy.events import URGENT
 
-from markopt.engine import Dispatcher, EngineSettings, FunctionKind, Path, ServerKind
+from markopt.engine import Bouncer, Dispatcher, EngineSettings, FunctionKind, Path, ServerKind
 from markopt.engine.multipliers import service_time_multipliers
 
 TOLERANCE_S = 1e-9
@@ -24,13 +24,15 @@ TOLERANCE_S = 1e-9
 
 @dataclass(frozen=True)
 class Change:
-    """A change of the fleet: ``add`` a server of kind ``value``, ``remove`` the server that stands
-    at place ``value`` (modulo their number) among those in service, or ``provision`` functions.
+    """A change of the fleet: ``add`` a server of kind ``value`` that is taken after ``lasts_s``,
+    ``remove`` the server that stands at place ``value`` (modulo their number) among those in
+    service, or ``provision`` functions.
     """
 
     time_s: float
     verb: str
     value: int
+    lasts_s: float = inf
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Outcome:
     billed_steps: int = 0
     cold_starts: int = 0
     warm_starts: int = 0
+    throttles: int = 0
 
 
 def hashed(seed: int, index: int) -> int:
@@ -85,6 +88,17 @@ def _after(event: simpy.Event, act: Callable[[], None]) -> None:
     event.callbacks.append(lambda _: act())
 
 
+def run_on_credit(kind: ServerKind, credit_s: float, work_s: float) -> tuple[float, float]:
+    """Return how long work takes that begins with a credit, and the credit left after it."""
+    drain = 1.0 - kind.baseline_share
+    if drain == 0.0:
+        return work_s, credit_s
+    if work_s <= credit_s / drain:
+        return work_s, credit_s - drain * work_s
+    fast_s = credit_s / drain
+    return fast_s + (work_s - fast_s) / kind.baseline_share, 0.0
+
+
 @dataclass
 class _Batch:
     due_s: float
@@ -102,6 +116,11 @@ class Server:
         self.kind = kind
         self.factors = factors
         self.free_s = self.env.now
+        self.taken_s = inf
+        self.unanswered = 0
+        # The credit at the promised first-free time, and as the clock goes.
+        self.promised_credit_s = self.credit_s = kind.credit_launch_s
+        self.credit_at_s = self.env.now
         self.turn = 0.0
         self.open: _Batch | None = None
         self.full: deque[_Batch] = deque()
@@ -120,19 +139,43 @@ class Server:
         due_s = self.env.now + self.kind.wait_s if self.open is None else self.open.due_s
         return max(due_s, self.free_s)
 
+    def earned(self, credit_s: float, idle_s: float) -> float:
+        return min(credit_s + self.kind.baseline_share * idle_s, self.kind.credit_limit_s)
+
+    def foreseen_s(self, start_s: float, work_s: float) -> tuple[float, float]:
+        """How long work takes that starts at the first-free time or later, and the credit left."""
+        credit_s = self.earned(self.promised_credit_s, start_s - self.free_s)
+        return run_on_credit(self.kind, credit_s, work_s)
+
     def expected_answer_s(self) -> float:
-        return self.would_start_s() + self.kind.service_times_s[self.size_with_one_more() - 1]
+        start_s = self.would_start_s()
+        mean_s = self.kind.service_times_s[self.size_with_one_more() - 1]
+        return start_s + self.foreseen_s(start_s, mean_s)[0]
+
+    def has_room(self) -> bool:
+        settings = self.path.script.settings
+        if settings.bouncer != Bouncer.QUEUE_LENGTH:
+            return True
+        if settings.bouncer_queue_length is not None:
+            return self.unanswered < settings.bouncer_queue_length
+        batch_s = self.kind.service_times_s[-1] * self.kind.guard
+        batches = max(floor(settings.rt_max_s / batch_s + 1e-9), 1)
+        return self.unanswered < batches * self.kind.batch_size
 
     def admits(self) -> bool:
         settings = self.path.script.settings
         start_s = self.would_start_s()
-        if not settings.bouncer:
+        if settings.bouncer == Bouncer.QUEUE_LENGTH:
+            return True
+        if settings.bouncer == Bouncer.NONE:
             return start_s - self.env.now <= settings.queue_limit_s
         oldest_s = self.env.now if self.open is None else self.path.arrived_s(self.open.members[0])
-        guarded_s = self.kind.service_times_s[self.size_with_one_more() - 1] * self.kind.guard
+        mean_s = self.kind.service_times_s[self.size_with_one_more() - 1]
+        guarded_s = self.foreseen_s(start_s, mean_s * self.kind.guard)[0]
         return start_s + guarded_s <= oldest_s + settings.rt_max_s + TOLERANCE_S
 
     def join(self, request: int) -> None:
+        self.unanswered += 1
         if self.open is None:
             batch = self.open = _Batch(self.env.now + self.kind.wait_s)
             if self.kind.batch_size > 1:
@@ -140,7 +183,7 @@ class Server:
         self.open.members.append(request)
         if len(self.open.members) == self.kind.batch_size:
             batch, self.open = self.open, None
-            self.free_s = max(self.env.now, self.free_s) + self._service_s(batch)
+            self._promise(max(self.env.now, self.free_s), batch)
             self.full.append(batch)
             self._start_next()
 
@@ -148,7 +191,11 @@ class Server:
         batch.due = True
         self._start_next()
 
-    def _service_s(self, batch: _Batch) -> float:
+    def _promise(self, start_s: float, batch: _Batch) -> None:
+        busy_s, self.promised_credit_s = self.foreseen_s(start_s, self._work_s(batch))
+        self.free_s = start_s + busy_s
+
+    def _work_s(self, batch: _Batch) -> float:
         number = quantile_number(self.path.script.seed, batch.members[0])
         return self.kind.service_times_s[len(batch.members) - 1] * self.factors[number]
 
@@ -159,16 +206,26 @@ class Server:
             batch = self.full.popleft()
         elif self.open is not None and self.open.due:
             batch, self.open = self.open, None
-            self.free_s = self.env.now + self._service_s(batch)
+            self._promise(self.env.now, batch)
         else:
             return
         self.running = True
-        _after(self.env.timeout(self._service_s(batch)), lambda: self._end(batch))
+        credit_s = self.earned(self.credit_s, self.env.now - self.credit_at_s)
+        busy_s, self.credit_s = run_on_credit(self.kind, credit_s, self._work_s(batch))
+        self.credit_at_s = self.env.now + busy_s
+        _after(_Urgent(self.env, busy_s), lambda: self._shorten_queue(len(batch.members)))
+        _after(self.env.timeout(busy_s), lambda: self._end(batch))
+
+    def _shorten_queue(self, answered: int) -> None:
+        self.unanswered -= answered
 
     def _end(self, batch: _Batch) -> None:
         self.running = False
         for request in batch.members:
-            self.path.answer(request, Path.INSTANCES)
+            if self.env.now > self.taken_s:
+                self.path.lose(request)
+            else:
+                self.path.answer(request, Path.INSTANCES)
         self._start_next()
 
 
@@ -188,6 +245,16 @@ class _Functions:
         self.idle: list[_Environment] = []
         self.busy = 0
         self.provisioned = 0
+        self.tokens = kind.burst
+        self.tokens_at_s = 0.0
+
+    def _may_start(self) -> bool:
+        grown = self.tokens + (self.env.now - self.tokens_at_s) * self.kind.burst_per_s
+        self.tokens, self.tokens_at_s = min(grown, self.kind.burst), self.env.now
+        if self.tokens < 1.0 - 1e-9:
+            return False
+        self.tokens -= 1.0
+        return True
 
     def invoke(self, request: int) -> bool:
         """Run a request; False where all environments are busy and no more are allowed."""
@@ -198,10 +265,11 @@ class _Functions:
             self.idle.pop()
             path, delay_s = Path.FUNCTION_WARM, service_s
             outcome.warm_starts += 1
-        elif self.busy < self.kind.concurrency_limit:
+        elif self.busy < self.kind.concurrency_limit and self._may_start():
             path, delay_s = Path.FUNCTION_COLD, service_s + self.kind.cold_start_s
             outcome.cold_starts += 1
         else:
+            outcome.throttles += 1
             return False
         outcome.billed_steps += ceil(service_s / self.kind.billing_step_s - 1e-9)
         self._occupy(delay_s, lambda: self.path.answer(request, path))
@@ -209,8 +277,9 @@ class _Functions:
 
     def provision(self, count: int) -> None:
         self.provisioned = min(count, self.kind.concurrency_limit)
-        for _ in range(self.provisioned - self.busy - len(self.idle)):
+        while self.busy + len(self.idle) < self.provisioned and self._may_start():
             self._occupy(self.kind.cold_start_s, lambda: None)
+        self.provisioned = min(self.provisioned, self.busy + len(self.idle))
         for environment in list(self.idle):
             if environment.expired:
                 self._drop(environment)
@@ -277,6 +346,9 @@ class RequestPath:
         self.outcome.response_s[request] = self.env.now - self.arrived_s(request)
         self.outcome.path[request] = int(path)
 
+    def lose(self, request: int) -> None:
+        self.outcome.path[request] = int(Path.LOST)
+
     def _change(self, change: Change) -> None:
         if change.verb == "add":
             number = self.vacated.pop() if self.vacated else self.numbers_used
@@ -284,6 +356,7 @@ class RequestPath:
             kind = self.script.kinds[change.value]
             server = Server(self, number, kind, self.factors[change.value])
             server.turn = self.last_turn + 1.0 / kind.weight
+            server.taken_s = change.time_s + change.lasts_s
             self.servers.append(server)
             self.places.append(server)
         elif change.verb == "remove":
@@ -302,12 +375,14 @@ class RequestPath:
             server = self._whose_turn_it_is()
         elif settings.dispatcher is Dispatcher.POWER_OF_TWO:
             server = self._better_of_two(request)
+        elif settings.dispatcher is Dispatcher.JOIN_SHORTEST_QUEUE:
+            server = self._shortest_queue()
         else:
             server = self._least_expected_delay()
-        if server is not None:
+        if server is not None and server.has_room():
             server.join(request)
             return
-        may_spill = settings.bouncer or not self.servers
+        may_spill = settings.bouncer != Bouncer.NONE or not self.servers
         if may_spill and self.functions is not None and self.functions.invoke(request):
             return
         self.outcome.path[request] = int(Path.REFUSED)
@@ -319,6 +394,10 @@ class RequestPath:
         self.last_turn = server.turn
         server.turn += 1.0 / server.kind.weight
         return server if server.admits() else None
+
+    def _shortest_queue(self) -> Server | None:
+        server = min(self.servers, key=lambda s: (s.unanswered, s.number), default=None)
+        return server if server is not None and server.admits() else None
 
     def _better_of_two(self, request: int) -> Server | None:
         rest = list(self.places)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from markopt.core import RequestStatistics
 from markopt.engine import (
+    Bouncer,
     Dispatcher,
     EngineSettings,
     FunctionKind,
@@ -32,7 +33,7 @@ SPAN_S = 20.0
 
 
 def random_engine(
-    seed: int, dispatcher: Dispatcher, *, bouncer: bool, function: bool, record: bool = True
+    seed: int, dispatcher: Dispatcher, *, bouncer: Bouncer, function: bool, record: bool = True
 ) -> RequestEngine:
     return RequestEngine(
         EngineSettings(
@@ -110,9 +111,9 @@ dispatchers = st.sampled_from(Dispatcher)
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=seeds, dispatcher=dispatchers, bouncer=st.booleans(), function=st.booleans())
+@given(seed=seeds, dispatcher=dispatchers, bouncer=st.sampled_from(Bouncer), function=st.booleans())
 def test_every_request_is_answered_refused_or_in_a_batch_at_any_time(
-    seed: int, dispatcher: Dispatcher, bouncer: bool, function: bool
+    seed: int, dispatcher: Dispatcher, bouncer: Bouncer, function: bool
 ) -> None:
     engine = random_engine(seed, dispatcher, bouncer=bouncer, function=function)
     blocks = random_steps(engine, seed)
@@ -122,9 +123,9 @@ def test_every_request_is_answered_refused_or_in_a_batch_at_any_time(
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=seeds, dispatcher=dispatchers, bouncer=st.booleans())
+@given(seed=seeds, dispatcher=dispatchers, bouncer=st.sampled_from(Bouncer))
 def test_keeping_single_results_changes_no_count(
-    seed: int, dispatcher: Dispatcher, bouncer: bool
+    seed: int, dispatcher: Dispatcher, bouncer: Bouncer
 ) -> None:
     engines = [
         random_engine(seed, dispatcher, bouncer=bouncer, function=True, record=record)
@@ -150,7 +151,7 @@ def test_how_requests_are_cut_into_blocks_changes_no_result(
     arrivals_s = np.sort(np.random.default_rng(seed).uniform(0.0, SPAN_S, 300))
     results = []
     for blocks in ([arrivals_s], np.split(arrivals_s, sorted(cuts))):
-        engine = random_engine(seed, dispatcher, bouncer=True, function=True)
+        engine = random_engine(seed, dispatcher, bouncer=Bouncer.PREDICTED_DEADLINE, function=True)
         for kind in (0, 1, 2):
             engine.add_server(kind, 0.0)
         for block in blocks:
@@ -164,9 +165,9 @@ def test_how_requests_are_cut_into_blocks_changes_no_result(
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=seeds, bouncer=st.booleans(), batch=st.integers(1, 4))
+@given(seed=seeds, bouncer=st.sampled_from(Bouncer), batch=st.integers(1, 4))
 def test_a_server_answers_only_what_arrived_while_it_was_in_service(
-    seed: int, bouncer: bool, batch: int
+    seed: int, bouncer: Bouncer, batch: int
 ) -> None:
     # Each server is of a kind of its own, whose constant service time names it.
     generator = np.random.default_rng(seed)
@@ -219,7 +220,7 @@ def test_histogram_quantiles_are_within_one_percent_of_exact_ones(
     kind = ServerKind((scale_s,), service_time_cv=1.0)
     arrivals_s = np.sort(np.random.default_rng(seed).uniform(0.0, 2500.0 * scale_s, 5000))
     engine = RequestEngine(
-        EngineSettings(scale_s, bouncer=False, queue_limit_s=1e9, record_requests=True),
+        EngineSettings(scale_s, bouncer=Bouncer.NONE, queue_limit_s=1e9, record_requests=True),
         [kind],
         None,
         start_s=0.0,
@@ -250,7 +251,7 @@ def test_histogram_edges_are_at_most_one_percent_apart() -> None:
 @pytest.mark.parametrize("response_s", [1e-6, 3.05e-5, 0.0305, 0.5, 1.0, 777.7, 5e4])
 def test_response_times_fall_into_their_histogram_bin(response_s: float) -> None:
     engine = RequestEngine(
-        EngineSettings(1.0, bouncer=False),
+        EngineSettings(1.0, bouncer=Bouncer.NONE),
         [ServerKind((response_s,))],
         None,
         start_s=0.0,
@@ -270,7 +271,7 @@ def test_response_times_fall_into_their_histogram_bin(response_s: float) -> None
 
 def test_late_answers_are_known_when_they_are_given() -> None:
     engine = RequestEngine(
-        EngineSettings(1.0, bouncer=False, bin_s=1.0),
+        EngineSettings(1.0, bouncer=Bouncer.NONE, bin_s=1.0),
         [ServerKind((3.5,))],
         None,
         start_s=0.0,
@@ -284,7 +285,7 @@ def test_late_answers_are_known_when_they_are_given() -> None:
 
 
 def test_slots_are_reused_and_their_number_grows_beyond_the_first_sixty_four() -> None:
-    engine = random_engine(1, Dispatcher.LEAST_EXPECTED_DELAY, bouncer=False, function=False)
+    engine = random_engine(1, Dispatcher.LEAST_EXPECTED_DELAY, bouncer=Bouncer.NONE, function=False)
     slots = [engine.add_server(0, 0.0) for _ in range(300)]
     assert slots == list(range(300))
     engine.serve(np.full(300, 0.5))
@@ -310,7 +311,7 @@ def test_a_grown_fleet_serves_like_one_that_was_large_from_the_start(
     arrivals_s = np.sort(np.random.default_rng(5).uniform(0.0, SPAN_S, 20_000))
     results = []
     for before in (200, 3):
-        engine = random_engine(2, dispatcher, bouncer=True, function=True)
+        engine = random_engine(2, dispatcher, bouncer=Bouncer.PREDICTED_DEADLINE, function=True)
         for _ in range(before):
             engine.add_server(1, 0.0)
         engine.serve(np.empty(0))
@@ -328,7 +329,7 @@ def test_a_grown_fleet_serves_like_one_that_was_large_from_the_start(
 def test_without_queue_limit_and_bouncer_nothing_is_refused_while_a_server_is_there(
     seed: int, dispatcher: Dispatcher
 ) -> None:
-    engine = random_engine(seed, dispatcher, bouncer=False, function=False)
+    engine = random_engine(seed, dispatcher, bouncer=Bouncer.NONE, function=False)
     engine = RequestEngine(
         replace(engine.settings, queue_limit_s=1e9), KINDS, None, start_s=0.0, end_s=20.0, seed=seed
     )

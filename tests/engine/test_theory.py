@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from markopt.engine import Dispatcher, EngineSettings, FunctionKind, Path, ServerKind
+from markopt.engine import Bouncer, Dispatcher, EngineSettings, FunctionKind, Path, ServerKind
 from markopt.engine.kernel import draw_index
 from markopt.engine.multipliers import service_time_multipliers
 from tests.engine.theory import (
@@ -19,7 +19,9 @@ from tests.engine.theory import (
     simulated,
 )
 
-QUEUE = EngineSettings(1.0, bouncer=False, queue_limit_s=1e9, bin_s=1e4, record_requests=True)
+QUEUE = EngineSettings(
+    1.0, bouncer=Bouncer.NONE, queue_limit_s=1e9, bin_s=1e4, record_requests=True
+)
 WARM_UP_SHARE = 10
 """The first tenth of each replication is left out: it starts with an empty system."""
 
@@ -200,7 +202,7 @@ def test_round_robin_gives_each_server_every_nth_request_of_a_poisson_process() 
     settings = EngineSettings(
         1.0,
         Dispatcher.WEIGHTED_ROUND_ROBIN,
-        bouncer=False,
+        bouncer=Bouncer.NONE,
         queue_limit_s=1e9,
         bin_s=1e4,
         record_requests=True,
@@ -222,7 +224,7 @@ def test_weighted_round_robin_shares_requests_by_weight() -> None:
     settings = EngineSettings(
         9.0,
         Dispatcher.WEIGHTED_ROUND_ROBIN,
-        bouncer=False,
+        bouncer=Bouncer.NONE,
         queue_limit_s=1e9,
         record_requests=True,
     )

@@ -27,7 +27,7 @@ from markopt.core import (
     RequestStatistics,
     Service,
 )
-from markopt.engine import EngineSettings, FunctionKind, RequestEngine
+from markopt.engine import Bouncer, EngineSettings, FunctionKind, RequestEngine
 from markopt.errors import BackendError, ConfigError
 from markopt.workload.protocol import ArrivalProcess
 
@@ -82,9 +82,11 @@ class SimulatedCloud:
             EngineSettings(
                 rt_max_s=service.slo.rt_max_s,
                 dispatcher=settings.dispatch_rule,
-                bouncer=settings.bouncer,
+                bouncer=settings.bouncer_rule,
+                bouncer_queue_length=settings.bouncer_queue_length,
                 queue_limit_s=settings.queue_limit_s,
                 bin_s=settings.bin_s,
+                latency_window_s=settings.latency_window_s,
                 record_requests=record_requests,
             ),
             [server_kind(offer) for offer in offers],
@@ -275,7 +277,9 @@ class SimulatedCloud:
         instance.state = InstanceState.READY
         kind = self._kind[instance.offer.name]
         for _ in range(instance.offer.servers):
-            instance.servers.append(self._engine.add_server(kind, self._now_s))
+            server = self._engine.add_server(kind, self._now_s)
+            self._engine.take_server_at(server, instance.taken_s)
+            instance.servers.append(server)
 
     def _terminate(self, instance_id: str, refused: list[str]) -> bool:
         instance = self._instances.get(instance_id)
@@ -338,9 +342,12 @@ class SimulatedCloud:
         taken_s = self._now_s + self._settings.spot_notice_s
         longest_s = (
             2.0 * self._service.slo.rt_max_s
-            if self._settings.bouncer
+            if self._settings.bouncer_rule is not Bouncer.NONE
             else self._settings.queue_limit_s + 2.0 * self._service.slo.rt_max_s
         )
+        instance.taken_s = taken_s
+        for server in instance.servers:
+            self._engine.take_server_at(server, taken_s)
         self._schedule(max(taken_s - longest_s, self._now_s), lambda: self._leave(instance))
         self._schedule(taken_s, lambda: self._end(instance, InstanceState.INTERRUPTED))
 
@@ -442,6 +449,8 @@ def _function_kind(function: FunctionOffer | None) -> FunctionKind | None:
         cold_start_s=function.cold_start_s,
         idle_timeout_s=function.idle_timeout_s,
         concurrency_limit=function.concurrency_limit,
+        burst=math.inf if function.burst is None else function.burst,
+        burst_per_s=function.burst_per_s,
         billing_step_s=function.billing_step_s,
         service_time_cv=function.service_time_cv,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -12,7 +13,8 @@ from markopt.core import InstanceState, InstanceStatus, Offer
 class Instance:
     """An instance's life so far.
 
-    ``servers`` are its slots in the engine while it is ready; ``billed`` is set once billing began.
+    ``servers`` are its slots in the engine while it is ready; ``billed`` is set once billing began;
+    ``taken_s`` is when a noticed one is taken, with all that it has not answered by then.
     """
 
     instance_id: str
@@ -22,6 +24,7 @@ class Instance:
     ready_s: float
     state: InstanceState
     notice: bool = False
+    taken_s: float = math.inf
     billed: bool = False
     servers: list[int] = field(default_factory=list)
 

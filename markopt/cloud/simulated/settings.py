@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from markopt.engine import Dispatcher
+from markopt.engine import Bouncer, Dispatcher
 from markopt.errors import ConfigError
 
 
@@ -13,10 +13,16 @@ class SimulationSettings:
     """Rules and random processes of the simulated cloud.
 
     Args:
-        dispatcher: ``least_expected_delay``, ``weighted_round_robin`` (MArk's) or ``power_of_two``.
-        bouncer: refuse at arrival what no server can answer within ``RT_max`` and spill it.
+        dispatcher: ``least_expected_delay``, ``weighted_round_robin`` (MArk's), ``power_of_two`` or
+            ``join_shortest_queue``.
+        bouncer: what servers refuse at arrival, so that it is spilled: ``predicted_deadline`` what
+            they cannot answer within ``RT_max``, ``queue_length`` what finds too many unanswered
+            requests, ``none`` nothing.
+        bouncer_queue_length: how many unanswered requests ``queue_length`` allows per server; None:
+            what it can answer within ``RT_max``.
         queue_limit_s: without the bouncer, requests that would wait longer are refused.
         bin_s: width of the bins that an observer sees.
+        latency_window_s: response times are also kept by windows of this length; None: not.
         arrival_block_s: arrivals are drawn in blocks of this length.
         launch_delay_cv: coefficient of variation of launch delays (lognormal around the offer's).
         pending_s: first part of a launch, which is not billed.
@@ -35,9 +41,11 @@ class SimulationSettings:
     """
 
     dispatcher: str = "least_expected_delay"
-    bouncer: bool = True
+    bouncer: str = "predicted_deadline"
+    bouncer_queue_length: int | None = None
     queue_limit_s: float = 60.0
     bin_s: float = 5.0
+    latency_window_s: float | None = 3600.0
     arrival_block_s: float = 60.0
     launch_delay_cv: float = 0.1
     pending_s: float = 0.0
@@ -54,8 +62,16 @@ class SimulationSettings:
         rules = [rule.name.lower() for rule in Dispatcher]
         if self.dispatcher not in rules:
             raise ConfigError(f"cloud.dispatcher: expected one of {rules}, got '{self.dispatcher}'")
-        for key in ("queue_limit_s", "bin_s", "arrival_block_s"):
-            if not getattr(self, key) > 0.0:
+        bouncers = [rule.name.lower() for rule in Bouncer]
+        if self.bouncer not in bouncers:
+            raise ConfigError(f"cloud.bouncer: expected one of {bouncers}, got '{self.bouncer}'")
+        if self.bouncer_queue_length is not None and self.bouncer_queue_length < 1:
+            raise ConfigError(
+                f"cloud.bouncer_queue_length: must be at least 1, got {self.bouncer_queue_length}"
+            )
+        for key in ("queue_limit_s", "bin_s", "arrival_block_s", "latency_window_s"):
+            value = getattr(self, key)
+            if value is not None and not value > 0.0:
                 raise ConfigError(f"cloud.{key}: must be positive, got {getattr(self, key)}")
         for key in (
             "launch_delay_cv",
@@ -85,3 +101,8 @@ class SimulationSettings:
     def dispatch_rule(self) -> Dispatcher:
         """The compiled rule that ``dispatcher`` names."""
         return Dispatcher[self.dispatcher.upper()]
+
+    @property
+    def bouncer_rule(self) -> Bouncer:
+        """The compiled rule that ``bouncer`` names."""
+        return Bouncer[self.bouncer.upper()]
