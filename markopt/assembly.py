@@ -218,7 +218,12 @@ class ConfigParts:
         from omegaconf import OmegaConf
 
         compare = OmegaConf.to_container(self.base.compare, resolve=True)
-        rest = {"output": None, "save_problems_every": None, "compare": compare}
+        rest = {
+            "output": None,
+            "save_problems_every": None,
+            "record_requests": False,
+            "compare": compare,
+        }
         document = {**self.config(policy, seed, value), **rest}
         text = yaml.safe_dump(document, sort_keys=False)
         head = (

@@ -32,7 +32,7 @@ SECTIONS = (
 )
 """What makes an episode what it is: two episodes with equal sections have equal results."""
 
-OTHER_KEYS = ("output", "save_problems_every", "compare")
+OTHER_KEYS = ("output", "save_problems_every", "record_requests", "compare")
 """What else a configuration may say: where results go, and how policies are compared."""
 
 

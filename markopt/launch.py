@@ -7,6 +7,7 @@ import sys
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -212,6 +213,7 @@ def _run(
     from markopt.evaluation.problems import PROBLEMS, SavingPlanner, check_every
     from markopt.evaluation.progress import late_bar
     from markopt.evaluation.report import write_report
+    from markopt.evaluation.request_file import REQUESTS, RequestFile, check_record
     from markopt.evaluation.results import write_episode
     from markopt.evaluation.tabulation import means, row
     from markopt.evaluation.terminal import comparison_table
@@ -220,6 +222,7 @@ def _run(
     seed, policy = check_seed(parts.base.seed), next(iter(parts.policies))
     target, numbered = _target(parts.base.output, parent, f"{policy}-seed{seed}{suffix}")
     every = check_every(parts.base.get("save_problems_every"))
+    record = check_record(parts.base.get("record_requests"))
     planner, config = parts.planner(policy), parts.config(policy, seed)
     scene = parts.scene(seed)
     conditions = set_conditions(scene)
@@ -229,8 +232,11 @@ def _run(
             (folder.path / PROBLEMS).mkdir()
             planner = SavingPlanner(planner, folder.path / PROBLEMS, every)
         setup = EpisodeSetup(policy, scene, conditions, forecaster, planner, config)
-        with late_bar(f"Simulating {policy}", scene.interval_count) as bar:
-            result = run_episode(setup, lambda _: bar.step())
+        with (
+            late_bar(f"Simulating {policy}", scene.interval_count) as bar,
+            RequestFile(folder.path / REQUESTS) if record else nullcontext() as sink,
+        ):
+            result = run_episode(setup, lambda _: bar.step(), sink)
         write_episode(result, folder.path)
         write_report(folder.path)
     plan_s = [record.plan_wall_s for record in result.intervals]
@@ -248,6 +254,8 @@ def _compare(overrides: Sequence[str], parent: Path | None, suffix: str = "") ->
     settings = compare_settings(base)
     if base.get("save_problems_every") is not None:
         raise ConfigError("save_problems_every: only markopt run saves problems, got it in compare")
+    if base.get("record_requests"):
+        raise ConfigError("record_requests: only markopt run records requests, got it in compare")
     target, numbered = _target(base.output, parent, f"comparison{suffix}")
     parts = ConfigParts(overrides, settings.planners)
     comparison = compare(parts, settings)

@@ -17,7 +17,7 @@ from markopt.core.problem import Limits, Problem, SloWindow
 from markopt.core.profile import Profile
 from markopt.core.series import RateSeries
 from markopt.core.service import Service, Slo
-from markopt.core.statistics import RequestStatistics
+from markopt.core.statistics import RequestSink, RequestStatistics
 from markopt.core.throughput import RequiredThroughput, ThroughputCurve
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Profile",
     "PurchaseOption",
     "RateSeries",
+    "RequestSink",
     "RequestStatistics",
     "RequiredThroughput",
     "Service",

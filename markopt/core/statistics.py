@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 
 from markopt.core.arrays import Floats, Integers, frozen_floats, frozen_integers
 from markopt.core.latency import LatencyWindows, quantiles_s
+
+RequestSink = Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.int8]], None]
+"""Takes arrival, response time (NaN: none) and ``engine.Path`` of requests, in arrival order."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from markopt.core import (
     Offer,
     OfferFleet,
     RateSeries,
+    RequestSink,
     RequestStatistics,
     RequiredThroughput,
     Service,
@@ -51,6 +52,7 @@ class CloudMaker(Protocol):
         workload: Workload,
         seed: np.random.SeedSequence,
         initial_fleet: Mapping[str, int],
+        request_sink: RequestSink | None = None,
     ) -> RecordingBackend:
         """Return a cloud at the start of the workload's span."""
         ...
@@ -179,9 +181,13 @@ def forecast_once(
 
 
 def run_episode(
-    setup: EpisodeSetup, on_interval: Callable[[IntervalRecord], None] | None = None
+    setup: EpisodeSetup,
+    on_interval: Callable[[IntervalRecord], None] | None = None,
+    request_sink: RequestSink | None = None,
 ) -> EpisodeResult:
     """Run one policy through its scene in the simulated cloud.
+
+    ``request_sink`` is given every request as it ends.
 
     Every policy of one scene sees the same arrivals, service times and interruptions, and starts
     from the same fleet.
@@ -199,6 +205,7 @@ def run_episode(
         workload=scene.workload,
         seed=seed_sequence(scene.seed, "cloud"),
         initial_fleet=conditions.initial_fleet,
+        request_sink=request_sink,
     )
     controller = Controller(
         service=scene.service,

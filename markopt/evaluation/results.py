@@ -12,7 +12,7 @@ import yaml
 from numpy.typing import NDArray
 
 from markopt.control import DecisionLog
-from markopt.core import RequestStatistics
+from markopt.core import LatencyWindows, RequestStatistics
 from markopt.errors import DataError
 from markopt.evaluation.folder import json_text, replace_text
 from markopt.evaluation.outcome import (
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 SUMMARY, TIMING, CONFIG = "summary.json", "timing.json", "config.yaml"
 INTERVALS, LATENCY, DECISIONS = "intervals.parquet", "latency.parquet", "decisions.jsonl"
+LATENCY_WINDOWS = "latency_windows.parquet"
 REPORT = "report.html"
+
+_LEVELS = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p98": 0.98, "p99": 0.99, "p999": 0.999}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +61,9 @@ def write_episode(result: EpisodeResult, folder: Path) -> None:
             log.append(record)
     parquet.write_table(interval_table(result), folder / INTERVALS)
     parquet.write_table(_latency_table(result.statistics), folder / LATENCY)
+    windows = result.statistics.latency_windows
+    if windows is not None:
+        parquet.write_table(latency_window_table(windows), folder / LATENCY_WINDOWS)
 
 
 def _by_interval(counts: NDArray[np.int64], width: int, intervals: int) -> NDArray[np.int64]:
@@ -119,6 +125,28 @@ def _latency_table(statistics: RequestStatistics) -> pa.Table:
     columns: dict[str, Any] = {"low_s": edges[:-1][hit], "high_s": edges[1:][hit]}
     columns.update({path: values[hit] for path, values in counts.items()})
     return pa.table(columns)
+
+
+def latency_window_table(windows: LatencyWindows) -> pa.Table:
+    """Return one row per window and path: answered requests, and their response-time quantiles.
+
+    The path ``all`` has the others together. A path without answers in a window has null quantiles.
+    """
+    import pyarrow as pa
+
+    tables = []
+    for name in ("all", *windows.counts):
+        paths = None if name == "all" else (name,)
+        quantiles = windows.quantiles_s(list(_LEVELS.values()), paths)
+        columns: dict[str, Any] = {
+            "start_s": windows.starts_s,
+            "path": [name] * len(quantiles),
+            "answered": windows.answered(paths),
+        }
+        for at, label in enumerate(_LEVELS):
+            columns[f"{label}_s"] = pa.array(quantiles[:, at], from_pandas=True)
+        tables.append(pa.table(columns))
+    return pa.concat_tables(tables)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from markopt.core import FunctionOffer, Offer, RateSeries, Service
+from markopt.core import FunctionOffer, Offer, RateSeries, RequestSink, Service
 from markopt.errors import ConfigError
 from markopt.evaluation.episode import RecordingBackend
 from markopt.workload.protocol import Workload
@@ -34,6 +34,7 @@ class SimulatedClouds:
         workload: Workload,
         seed: np.random.SeedSequence,
         initial_fleet: Mapping[str, int],
+        request_sink: RequestSink | None = None,
     ) -> RecordingBackend:
         """Return a cloud at the start of the workload's span."""
         from markopt.cloud.simulated import SimulatedCloud
@@ -48,6 +49,7 @@ class SimulatedClouds:
             end_s=workload.end_s,
             seed=seed,
             initial_fleet=initial_fleet,
+            request_sink=request_sink,
         )
 
     def realized_rates(

@@ -362,3 +362,92 @@ def test_bouncer_keeps_every_promise_where_service_times_are_constant(
     assert response_s[path == Path.INSTANCES].max() <= 0.2 + 1e-9
     assert engine.statistics(SPAN_S).late.sum() == 0
     assert (path == Path.REFUSED).any()
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds, dispatcher=dispatchers, bouncer=st.sampled_from(Bouncer))
+def test_results_taken_now_and_then_are_the_results(
+    seed: int, dispatcher: Dispatcher, bouncer: Bouncer
+) -> None:
+    whole = random_engine(seed, dispatcher, bouncer=bouncer, function=True)
+    parts = random_engine(seed, dispatcher, bouncer=bouncer, function=True)
+    generator = np.random.default_rng(seed)
+    arrivals_s = np.sort(generator.uniform(0.0, SPAN_S, 2_000))
+    taken = []
+    for engine in (whole, parts):
+        for kind in (0, 1, 1):
+            engine.add_server(kind, 0.0)
+        for block_s in np.split(arrivals_s, [1, 300, 301, 1500]):
+            engine.serve(block_s)
+            if engine is parts:
+                taken.append(engine.take_request_results())
+        engine.finish()
+    taken.append(parts.take_request_results())
+    response_s, path = whole.request_results()
+    np.testing.assert_array_equal(np.concatenate([r for r, _ in taken]), response_s)
+    np.testing.assert_array_equal(np.concatenate([p for _, p in taken]), path)
+    assert len(parts.request_results()[1]) == 0
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds, window_s=st.sampled_from([0.7, 5.0, 1000.0]))
+def test_latency_quantiles_by_window_and_path_are_within_one_percent(
+    seed: int, window_s: float
+) -> None:
+    engine = random_engine(
+        seed, Dispatcher.LEAST_EXPECTED_DELAY, bouncer=Bouncer.PREDICTED_DEADLINE, function=True
+    )
+    engine = RequestEngine(
+        replace(engine.settings, latency_window_s=window_s),
+        engine.kinds,
+        engine.function,
+        start_s=0.0,
+        end_s=SPAN_S,
+        seed=seed,
+    )
+    for kind in (0, 1, 1):
+        engine.add_server(kind, 0.0)
+    arrivals_s = np.sort(np.random.default_rng(seed).uniform(0.0, SPAN_S, 5_000))
+    engine.serve(arrivals_s)
+    engine.finish()
+    windows = engine.statistics(SPAN_S).latency_windows
+    assert windows is not None
+    response_s, path = engine.request_results()
+    at = (arrivals_s // window_s).astype(int)
+    levels = (0.01, 0.5, 0.98, 1.0)
+    for number, name in enumerate(("instances", "lambda", "lambda_cold")):
+        quantiles_s = windows.quantiles_s(levels, (name,))
+        for window in range(len(windows.starts_s)):
+            exact_s = np.sort(response_s[(at == window) & (path == number)])
+            assert windows.answered((name,))[window] == len(exact_s)
+            for level, quantile_s in zip(levels, quantiles_s[window], strict=True):
+                if len(exact_s):
+                    wanted_s = exact_s[max(int(np.ceil(level * len(exact_s) - 1e-9)) - 1, 0)]
+                    assert quantile_s == pytest.approx(wanted_s, rel=0.01)
+                else:
+                    assert np.isnan(quantile_s)
+    assert windows.answered().sum() == (path < 3).sum()
+
+
+def test_a_server_that_is_taken_loses_what_it_has_not_answered() -> None:
+    engine = RequestEngine(
+        EngineSettings(1.0, bouncer=Bouncer.NONE, bin_s=1.0, record_requests=True),
+        [ServerKind((0.4,))],
+        None,
+        start_s=0.0,
+        end_s=10.0,
+        seed=0,
+    )
+    slot = engine.add_server(0, 0.0)
+    engine.take_server_at(slot, 2.5)
+    engine.serve(np.array([0.0, 2.0, 2.05, 2.06]))
+    engine.remove_server(slot)
+    response_s, path = engine.request_results()
+    assert path.tolist() == [Path.INSTANCES, Path.INSTANCES, Path.LOST, Path.LOST]
+    assert np.isnan(response_s[2:]).all()
+    statistics = engine.statistics(10.0)
+    assert statistics.lost == engine.lost == 2
+    assert statistics.violations == 2
+    assert statistics.late[2] == 2
+    # An observer learns of it when the server is taken.
+    assert engine.counts(0, 10)["late"].tolist() == [0, 0, 2, 0, 0, 0, 0, 0, 0, 0]

@@ -14,6 +14,7 @@ from tests.engine.theory import (
     erlang_arrivals_wait_s,
     erlang_b,
     erlang_c,
+    m_m_c_k_loss,
     poisson_s,
     pollaczek_khinchine_s,
     simulated,
@@ -155,6 +156,57 @@ def test_bouncer_without_slack_loses_what_erlang_b_says_whatever_the_service_tim
         return float((steady(engine.request_results()[1]) == Path.REFUSED).mean())
 
     assert_mean_is(erlang_b(servers, load), lost_share, replications=20)
+
+
+@pytest.mark.parametrize(("servers", "room"), [(1, 4), (3, 2)])
+def test_queue_length_bouncer_loses_what_m_m_c_k_says(servers: int, room: int) -> None:
+    # Join shortest queue with exponential service: exact for one server, M/M/1/K. With more the
+    # queues are separate, so that losses lie between those of M/M/c/K and of c queues M/M/1/K.
+    settings = EngineSettings(
+        1.0,
+        Dispatcher.JOIN_SHORTEST_QUEUE,
+        bouncer=Bouncer.QUEUE_LENGTH,
+        bouncer_queue_length=room,
+        bin_s=1e4,
+        record_requests=True,
+    )
+    share = 0.9
+
+    def lost_share(seed: int) -> float:
+        arrivals_s = poisson_s(servers * share, 80_000, seed)
+        engine = simulated(arrivals_s, [exponential()], [servers], settings, seed=seed)
+        return float((steady(engine.request_results()[1]) == Path.REFUSED).mean())
+
+    pooled = m_m_c_k_loss(servers, servers * share, servers * room)
+    apart = m_m_c_k_loss(1, share, room)
+    if servers == 1:
+        assert_mean_is(apart, lost_share, replications=20)
+    else:
+        mean = float(np.mean([lost_share(seed) for seed in range(10)]))
+        assert pooled * 0.97 < mean < apart
+
+
+def test_m_m_c_k_without_waiting_room_is_erlang_b() -> None:
+    assert m_m_c_k_loss(5, 4.0, 5) == pytest.approx(erlang_b(5, 4.0))
+    assert m_m_c_k_loss(1, 0.5, 2) == pytest.approx(0.25 / 1.75)
+
+
+def test_a_burstable_server_carries_its_baseline_for_ever() -> None:
+    # Saturated for long, it answers at the baseline; the first credit makes the difference.
+    kind = ServerKind((1.0,), baseline_share=0.25, credit_limit_s=30.0, credit_launch_s=30.0)
+    arrivals_s = np.zeros(1000)
+    response_s, _ = simulated(arrivals_s, [kind], [1], QUEUE).request_results()
+    # 30 s of credit at a drain of 0.75: 40 s at full speed, then four seconds each.
+    assert response_s[39] == pytest.approx(40.0)
+    assert response_s[-1] == pytest.approx(40.0 + 960 * 4.0)
+
+
+def test_a_burstable_server_that_rests_runs_at_full_speed() -> None:
+    kind = ServerKind((1.0,), baseline_share=0.25, credit_limit_s=3.0)
+    # One second of work every four: the credit that it earns is just what it spends.
+    arrivals_s = 4.0 * np.arange(1.0, 500.0)
+    response_s, _ = simulated(arrivals_s, [kind], [1], QUEUE).request_results()
+    np.testing.assert_allclose(response_s, 1.0)
 
 
 def test_throttled_functions_lose_what_erlang_b_says() -> None:

@@ -26,6 +26,15 @@ def erlang_c(servers: int, load: float) -> float:
     return blocked / (1.0 - share * (1.0 - blocked))
 
 
+def m_m_c_k_loss(servers: int, load: float, places: int) -> float:
+    """Return the share of requests that M/M/c/K loses; K ``places`` include those in service."""
+    weight, weights = 1.0, [1.0]
+    for count in range(1, places + 1):
+        weight *= load / min(count, servers)
+        weights.append(weight)
+    return weights[-1] / sum(weights)
+
+
 def pollaczek_khinchine_s(rate_rps: float, mean_s: float, second_moment_s2: float) -> float:
     """Return the mean wait in M/G/1."""
     return rate_rps * second_moment_s2 / (2.0 * (1.0 - rate_rps * mean_s))

@@ -25,6 +25,7 @@ from markopt.core import (
     Plan,
     Problem,
     RateSeries,
+    RequestSink,
     RequestStatistics,
     Service,
     Slo,
@@ -192,6 +193,7 @@ class FluidClouds:
         workload: Workload,
         seed: np.random.SeedSequence,
         initial_fleet: Mapping[str, int],
+        request_sink: RequestSink | None = None,
     ) -> FluidCloud:
         return FluidCloud(
             offers=offers,

@@ -24,6 +24,7 @@ from markopt.core import (
     Observation,
     Offer,
     PurchaseOption,
+    RequestSink,
     RequestStatistics,
     Service,
 )
@@ -53,6 +54,8 @@ class SimulatedCloud:
         arrival_rng: generator of the arrivals; by default ``arrival_generator(seed)``.
         initial_fleet: instances per offer that are ready at ``start_s``.
         record_requests: keep each request's response time and path.
+        request_sink: is given arrival, response time and path of the requests, in order, as they
+            end, in place of keeping them.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class SimulatedCloud:
         arrival_rng: np.random.Generator | None = None,
         initial_fleet: Mapping[str, int] | None = None,
         record_requests: bool = False,
+        request_sink: RequestSink | None = None,
     ) -> None:
         service_seed, launch_seed, spot_seed = (_stream(seed, at) for at in (1, 2, 3))
         self._settings = settings
@@ -87,7 +91,7 @@ class SimulatedCloud:
                 queue_limit_s=settings.queue_limit_s,
                 bin_s=settings.bin_s,
                 latency_window_s=settings.latency_window_s,
-                record_requests=record_requests,
+                record_requests=record_requests or request_sink is not None,
             ),
             [server_kind(offer) for offer in offers],
             _function_kind(function),
@@ -107,6 +111,8 @@ class SimulatedCloud:
         self._event_order = count()
         self._reports: dict[str, ActionReport] = {}
         self._observed_bins = 0
+        self._request_sink = request_sink
+        self._unsunk: list[NDArray[np.float64]] = []
         self._warm_since_s = start_s
         self._warm_usd = 0.0
         self._launches = 0
@@ -172,12 +178,14 @@ class SimulatedCloud:
             act()
         self._serve_until(until_s)
         self._engine.advance(until_s)
+        self._sink_requests()
 
     def close(self) -> Ledger:
         """End all instances now, answer what still waits, and return the bill."""
         for instance in list(self._instances.values()):
             self._end(instance, InstanceState.TERMINATED)
         self._engine.finish()
+        self._sink_requests()
         self._set_warm(0, [])
         return Ledger(
             cost_usd=self._cost_usd(),
@@ -362,6 +370,16 @@ class SimulatedCloud:
 
     # --- time and money ---
 
+    def _sink_requests(self) -> None:
+        """Hand on the requests that have ended, up to the first that has not."""
+        if self._request_sink is None:
+            return
+        response_s, path = self._engine.take_request_results()
+        arrivals_s = np.concatenate([*self._unsunk, np.empty(0)])
+        self._unsunk = [arrivals_s[len(path) :]]
+        if len(path):
+            self._request_sink(arrivals_s[: len(path)], response_s, path)
+
     def _schedule(self, time_s: float, act: Callable[[], None]) -> None:
         if time_s <= self._end_s:
             heapq.heappush(self._events, (time_s, next(self._event_order), act))
@@ -369,6 +387,8 @@ class SimulatedCloud:
     def _serve_until(self, until_s: float) -> None:
         for block in self._source.until(until_s):
             self._engine.serve(block)
+            if self._request_sink is not None:
+                self._unsunk.append(block)
         self._now_s = max(self._now_s, until_s)
 
     def _set_warm(self, number: int, refused: list[str]) -> None:
