@@ -11,7 +11,7 @@ import numpy as np
 
 from markopt.cloud.simulated.clock import Clock
 from markopt.cloud.simulated.instance import Instance, InstanceBill
-from markopt.cloud.simulated.market import Market
+from markopt.cloud.simulated.markets import Market
 from markopt.cloud.simulated.settings import SimulationSettings
 from markopt.core import InstanceState, InstanceStatus, Offer, PurchaseOption
 from markopt.engine import RequestEngine
