@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections.abc import Callable, Mapping, Sequence
-from itertools import count
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from markopt.capacity import server_kind
-from markopt.cloud.simulated.availability import ReplayedMarket, read_availability
-from markopt.cloud.simulated.instance import Instance, InstanceBill
-from markopt.cloud.simulated.market import Market, SpotMarket
+from markopt.cloud.simulated.arrivals import ArrivalBuffer, arrival_generator, stream
+from markopt.cloud.simulated.clock import Clock
+from markopt.cloud.simulated.fleet import Fleet
 from markopt.cloud.simulated.settings import SimulationSettings
 from markopt.core import (
     ActionReport,
     Actions,
     FunctionOffer,
-    InstanceState,
     Ledger,
     Observation,
     Offer,
-    PurchaseOption,
     RequestSink,
     RequestStatistics,
     Service,
@@ -31,8 +27,6 @@ from markopt.core import (
 from markopt.engine import Bouncer, EngineSettings, FunctionKind, RequestEngine
 from markopt.errors import BackendError, ConfigError
 from markopt.workload.protocol import ArrivalProcess
-
-_LIVE = (InstanceState.PENDING, InstanceState.BOOTING, InstanceState.READY, InstanceState.DRAINING)
 
 
 class SimulatedCloud:
@@ -74,14 +68,12 @@ class SimulatedCloud:
         record_requests: bool = False,
         request_sink: RequestSink | None = None,
     ) -> None:
-        service_seed, launch_seed, spot_seed = (_stream(seed, at) for at in (1, 2, 3))
+        service_seed, launch_seed, spot_seed = (stream(seed, at) for at in (1, 2, 3))
         self._settings = settings
-        self._service = service
         self._offers = {offer.name: offer for offer in offers}
-        self._kind = {offer.name: row for row, offer in enumerate(offers)}
         self._function = function
-        self._now_s = self._start_s = start_s
-        self._end_s = end_s
+        self._start_s = start_s
+        self._clock = Clock(start_s, end_s)
         self._engine = RequestEngine(
             EngineSettings(
                 rt_max_s=service.slo.rt_max_s,
@@ -99,41 +91,42 @@ class SimulatedCloud:
             end_s=end_s,
             seed=int(service_seed.generate_state(1)[0]),
         )
-        self._launch_rng = np.random.default_rng(launch_seed)
-        self._market = spot_market(offers, settings, start_s=start_s, end_s=end_s, seed=spot_seed)
-        self._source = _ArrivalBuffer(
+        market = settings.market.build(offers, start_s=start_s, end_s=end_s, seed=spot_seed)
+        rt_max_s = service.slo.rt_max_s
+        queue_s = settings.queue_limit_s if settings.bouncer_rule is Bouncer.NONE else 0.0
+        self._fleet = Fleet(
+            settings,
+            offers=offers,
+            engine=self._engine,
+            market=market,
+            clock=self._clock,
+            rng=np.random.default_rng(launch_seed),
+            longest_answer_s=queue_s + 2.0 * rt_max_s,
+        )
+        self._source = ArrivalBuffer(
             arrivals, arrival_rng or arrival_generator(seed), start_s, settings.arrival_block_s
         )
-        self._bill = InstanceBill(offers)
-        self._instances: dict[str, Instance] = {}
-        self._ids = count(1)
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._event_order = count()
         self._reports: dict[str, ActionReport] = {}
         self._observed_bins = 0
         self._request_sink = request_sink
         self._unsunk: list[NDArray[np.float64]] = []
         self._warm_since_s = start_s
         self._warm_usd = 0.0
-        self._launches = 0
-        self._interruptions = 0
-        for pool in self._market.pools:
-            self._schedule_shock(pool, start_s)
         for name, number in (initial_fleet or {}).items():
             for _ in range(number):
-                self._start_instance(self._offer(name), ready_at_once=True)
+                self._fleet.add_ready(self._offer(name))
 
     # --- Backend protocol ---
 
     def observe(self) -> Observation:
         """Return instances now, and counts of the bins that ended since the last observation."""
         bin_s = self._settings.bin_s
-        ended = math.floor((self._now_s - self._start_s) / bin_s + 1e-9)
+        ended = math.floor((self._clock.now_s - self._start_s) / bin_s + 1e-9)
         counts = self._engine.counts(self._observed_bins, ended)
         self._observed_bins = ended
         return Observation(
-            time_s=self._now_s,
-            instances=tuple(instance.status(self._now_s) for instance in self._instances.values()),
+            time_s=self._clock.now_s,
+            instances=self._fleet.statuses(),
             bin_s=bin_s,
             warm_functions=self._engine.provisioned_functions,
             bill_usd=math.fsum(self._cost_usd().values()),
@@ -150,15 +143,22 @@ class SimulatedCloud:
             return self._reports[actions.decision_id]
         self._check(actions)
         refused: list[str] = []
-        launched = {
-            name: tuple(self._launch(self._offer(name), number, refused))
-            for name, number in actions.launch.items()
-            if number > 0
-        }
-        terminated = tuple(i for i in actions.terminate if self._terminate(i, refused))
+        launched: dict[str, tuple[str, ...]] = {}
+        for name, number in actions.launch.items():
+            if number > 0:
+                ids, reasons = self._fleet.launch(self._offer(name), number)
+                launched[name] = tuple(ids)
+                refused += reasons
+        terminated: list[str] = []
+        for instance_id in actions.terminate:
+            reason = self._fleet.terminate(instance_id)
+            if reason is None:
+                terminated.append(instance_id)
+            else:
+                refused.append(reason)
         if actions.warm_functions is not None:
             self._set_warm(actions.warm_functions, refused)
-        report = ActionReport(actions.decision_id, launched, terminated, tuple(refused))
+        report = ActionReport(actions.decision_id, launched, tuple(terminated), tuple(refused))
         self._reports[actions.decision_id] = report
         return report
 
@@ -168,12 +168,13 @@ class SimulatedCloud:
         Raises:
             BackendError: ``until_s`` lies in the past or beyond the simulated span.
         """
-        if until_s < self._now_s or until_s > self._end_s + 1e-6:
+        clock = self._clock
+        if until_s < clock.now_s or until_s > clock.end_s + 1e-6:
             raise BackendError(
-                f"SimulatedCloud: can advance to {self._now_s} .. {self._end_s} s, got {until_s} s"
+                f"SimulatedCloud: can advance to {clock.now_s} .. {clock.end_s} s, got {until_s} s"
             )
-        while self._events and self._events[0][0] <= until_s:
-            time_s, _, act = heapq.heappop(self._events)
+        while (event := self._clock.next_event(until_s)) is not None:
+            time_s, act = event
             self._serve_until(time_s)
             act()
         self._serve_until(until_s)
@@ -182,29 +183,28 @@ class SimulatedCloud:
 
     def close(self) -> Ledger:
         """End all instances now, answer what still waits, and return the bill."""
-        for instance in list(self._instances.values()):
-            self._end(instance, InstanceState.TERMINATED)
+        self._fleet.end_all()
         self._engine.finish()
         self._sink_requests()
         self._set_warm(0, [])
         return Ledger(
             cost_usd=self._cost_usd(),
-            billed_s=self._bill.billed_s(self._now_s),
-            launches=self._launches,
-            interruptions=self._interruptions,
+            billed_s=self._fleet.bill.billed_s(self._clock.now_s),
+            launches=self._fleet.launches,
+            interruptions=self._fleet.interruptions,
         )
 
     # --- what a simulation knows beyond that ---
 
     def statistics(self) -> RequestStatistics:
         """Return what happened to the requests so far."""
-        return self._engine.statistics(self._now_s)
+        return self._engine.statistics(self._clock.now_s)
 
     def request_results(self) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
         """Return response time and path by request (see ``RequestEngine.request_results``)."""
         return self._engine.request_results()
 
-    # --- life cycles ---
+    # --- actions ---
 
     def _offer(self, name: str) -> Offer:
         if name not in self._offers:
@@ -227,147 +227,6 @@ class SimulatedCloud:
                 f"{actions.warm_functions}"
             )
 
-    def _launch(self, offer: Offer, number: int, refused: list[str]) -> list[str]:
-        launched: list[str] = []
-        live = sum(instance.offer.name == offer.name for instance in self._instances.values())
-        staying = sum(not instance.notice for instance in self._spot_instances(offer.pool))
-        for _ in range(number):
-            if offer.stock is not None and live + len(launched) >= offer.stock:
-                refused.append(f"launch {offer.name}: stock of {offer.stock} is used up")
-            elif not self._market.available(offer, self._now_s, staying + len(launched)):
-                refused.append(f"launch {offer.name}: insufficient capacity in pool {offer.pool}")
-            else:
-                launched.append(self._start_instance(offer).instance_id)
-                self._launches += 1
-        return launched
-
-    def _start_instance(self, offer: Offer, *, ready_at_once: bool = False) -> Instance:
-        now_s = self._now_s
-        delay_s = 0.0 if ready_at_once else self._draw_delay_s(offer)
-        pending_s = min(0.0 if ready_at_once else self._settings.pending_s, delay_s)
-        instance = Instance(
-            instance_id=f"i-{next(self._ids):06d}",
-            offer=offer,
-            launched_s=now_s,
-            billed_from_s=now_s + pending_s,
-            ready_s=now_s + delay_s,
-            state=InstanceState.PENDING if pending_s > 0.0 else InstanceState.BOOTING,
-        )
-        self._instances[instance.instance_id] = instance
-        if pending_s > 0.0:
-            self._schedule(now_s + pending_s, lambda: self._boot(instance))
-        else:
-            self._bill.start(instance)
-        if ready_at_once:
-            self._become_ready(instance)
-        else:
-            self._schedule(instance.ready_s, lambda: self._become_ready(instance))
-        interrupted_s = self._market.own_interruption_s(offer, now_s)
-        self._schedule(interrupted_s, lambda: self._give_notice(instance))
-        return instance
-
-    def _draw_delay_s(self, offer: Offer) -> float:
-        cv = self._settings.launch_delay_cv
-        if cv == 0.0:
-            return offer.launch_delay_s
-        variance = math.log1p(cv * cv)
-        normal = float(self._launch_rng.standard_normal())
-        return offer.launch_delay_s * math.exp(math.sqrt(variance) * normal - 0.5 * variance)
-
-    def _boot(self, instance: Instance) -> None:
-        if instance.state is InstanceState.PENDING:
-            instance.state = InstanceState.BOOTING
-            self._bill.start(instance)
-
-    def _become_ready(self, instance: Instance) -> None:
-        if instance.state not in (InstanceState.PENDING, InstanceState.BOOTING):
-            return
-        instance.state = InstanceState.READY
-        kind = self._kind[instance.offer.name]
-        for _ in range(instance.offer.servers):
-            server = self._engine.add_server(kind, self._now_s)
-            self._engine.take_server_at(server, instance.taken_s)
-            instance.servers.append(server)
-
-    def _terminate(self, instance_id: str, refused: list[str]) -> bool:
-        instance = self._instances.get(instance_id)
-        if instance is None:
-            refused.append(f"terminate {instance_id}: no such instance")
-            return False
-        if instance.state is InstanceState.DRAINING:
-            return True
-        if instance.state is InstanceState.READY:
-            ends_s = max(self._drain(instance), self._now_s)
-            instance.state = InstanceState.DRAINING
-            self._schedule(ends_s, lambda: self._end(instance, InstanceState.TERMINATED))
-        else:
-            self._end(instance, InstanceState.TERMINATED)
-        return True
-
-    def _drain(self, instance: Instance) -> float:
-        """Take an instance out of service; return when its last request is answered."""
-        ends_s = -math.inf
-        for server in instance.servers:
-            ends_s = max(ends_s, self._engine.remove_server(server))
-        instance.servers.clear()
-        return ends_s
-
-    def _end(self, instance: Instance, state: InstanceState) -> None:
-        if instance.state not in _LIVE:
-            return
-        self._drain(instance)
-        instance.state = state
-        self._bill.end(instance, self._now_s)
-        del self._instances[instance.instance_id]
-
-    # --- spot ---
-
-    def _schedule_shock(self, pool: str, after_s: float) -> None:
-        self._schedule(self._market.next_shock_s(pool, after_s), lambda: self._shock(pool))
-
-    def _spot_instances(self, pool: str) -> list[Instance]:
-        return [
-            instance
-            for instance in self._instances.values()
-            if instance.offer.pool == pool and instance.offer.purchase is PurchaseOption.SPOT
-        ]
-
-    def _shock(self, pool: str) -> None:
-        exposed = self._spot_instances(pool)
-        noticed = np.array([instance.notice for instance in exposed], dtype=np.bool_)
-        taken = self._market.strike(pool, noticed, self._now_s)
-        for instance, hit in zip(exposed, taken, strict=True):
-            if hit:
-                self._give_notice(instance)
-        self._schedule_shock(pool, self._now_s)
-
-    def _give_notice(self, instance: Instance) -> None:
-        """Announce an interruption: the instance serves on, drains in time, and is taken."""
-        if instance.notice or instance.state not in _LIVE:
-            return
-        instance.notice = True
-        self._interruptions += 1
-        taken_s = self._now_s + self._settings.spot_notice_s
-        longest_s = (
-            2.0 * self._service.slo.rt_max_s
-            if self._settings.bouncer_rule is not Bouncer.NONE
-            else self._settings.queue_limit_s + 2.0 * self._service.slo.rt_max_s
-        )
-        instance.taken_s = taken_s
-        for server in instance.servers:
-            self._engine.take_server_at(server, taken_s)
-        self._schedule(max(taken_s - longest_s, self._now_s), lambda: self._leave(instance))
-        self._schedule(taken_s, lambda: self._end(instance, InstanceState.INTERRUPTED))
-
-    def _leave(self, instance: Instance) -> None:
-        """Take a noticed instance out of service early enough to answer all that it holds.
-
-        One that still boots does not enter service any more.
-        """
-        if instance.state in _LIVE:
-            self._drain(instance)
-            instance.state = InstanceState.DRAINING
-
     # --- time and money ---
 
     def _sink_requests(self) -> None:
@@ -380,16 +239,12 @@ class SimulatedCloud:
         if len(path):
             self._request_sink(arrivals_s[: len(path)], response_s, path)
 
-    def _schedule(self, time_s: float, act: Callable[[], None]) -> None:
-        if time_s <= self._end_s:
-            heapq.heappush(self._events, (time_s, next(self._event_order), act))
-
     def _serve_until(self, until_s: float) -> None:
         for block in self._source.until(until_s):
             self._engine.serve(block)
             if self._request_sink is not None:
                 self._unsunk.append(block)
-        self._now_s = max(self._now_s, until_s)
+        self._clock.now_s = max(self._clock.now_s, until_s)
 
     def _set_warm(self, number: int, refused: list[str]) -> None:
         if self._function is None:
@@ -397,68 +252,23 @@ class SimulatedCloud:
                 refused.append(f"warm {number} functions: no function is on offer")
             return
         kept = self._engine.provisioned_functions
-        elapsed_s = self._now_s - self._warm_since_s
+        elapsed_s = self._clock.now_s - self._warm_since_s
         self._warm_usd += kept * elapsed_s * self._function.warm_price_usd_per_s
-        self._warm_since_s = self._now_s
-        self._engine.set_provisioned_functions(number, self._now_s)
+        self._warm_since_s = self._clock.now_s
+        self._engine.set_provisioned_functions(number, self._clock.now_s)
 
     def _cost_usd(self) -> dict[str, float]:
-        cost = self._bill.cost_usd(self._now_s)
+        cost = self._fleet.bill.cost_usd(self._clock.now_s)
         function = self._function
         if function is not None:
             cost["lambda"] = (
                 self._engine.function_invocations * function.price_usd_per_invocation
                 + self._engine.function_billed_s * function.memory_gb * function.price_usd_per_gb_s
             )
-            open_s = self._now_s - self._warm_since_s
+            open_s = self._clock.now_s - self._warm_since_s
             kept = self._engine.provisioned_functions
             cost["warm"] = self._warm_usd + kept * open_s * function.warm_price_usd_per_s
         return cost
-
-
-def spot_market(
-    offers: Sequence[Offer],
-    settings: SimulationSettings,
-    *,
-    start_s: float,
-    end_s: float,
-    seed: np.random.SeedSequence,
-) -> Market:
-    """Return the market that the settings ask for: drawn from hazards, or a recorded capacity.
-
-    Raises:
-        ConfigError: a trace is not in the file, or too short.
-        DataError: the file cannot be read.
-    """
-    path = settings.spot_availability
-    if path is None:
-        return SpotMarket(offers, settings, start_s=start_s, seed=seed)
-    traces = read_availability(path)
-    for name in settings.spot_availability_traces or ():
-        if name not in traces:
-            raise ConfigError(
-                f"cloud.spot_availability_traces: {path} has no trace '{name}'; it has "
-                f"{len(traces)}, the first is '{next(iter(traces))}'"
-            )
-    return ReplayedMarket(
-        offers,
-        [traces[name] for name in settings.spot_availability_traces or traces],
-        start_s=start_s,
-        end_s=end_s,
-        offset_s=settings.spot_availability_offset_s,
-        scale=settings.spot_availability_scale,
-        seed=seed,
-    )
-
-
-def _stream(seed: np.random.SeedSequence, at: int) -> np.random.SeedSequence:
-    """Return a child of ``seed`` without changing it, so that it can be derived again."""
-    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, at))
-
-
-def arrival_generator(seed: np.random.SeedSequence) -> np.random.Generator:
-    """Return the generator from which a cloud of this seed draws its arrivals."""
-    return np.random.default_rng(_stream(seed, 0))
 
 
 def _function_kind(function: FunctionOffer | None) -> FunctionKind | None:
@@ -474,36 +284,3 @@ def _function_kind(function: FunctionOffer | None) -> FunctionKind | None:
         billing_step_s=function.billing_step_s,
         service_time_cv=function.service_time_cv,
     )
-
-
-class _ArrivalBuffer:
-    """Draws arrivals in blocks of fixed length, however time is advanced."""
-
-    def __init__(
-        self,
-        process: ArrivalProcess,
-        rng: np.random.Generator,
-        start_s: float,
-        block_s: float,
-    ) -> None:
-        self._process = process
-        self._rng = rng
-        self._start_s = start_s
-        self._block_s = block_s
-        self._drawn = 0
-        self._waiting: NDArray[np.float64] = np.empty(0)
-
-    def until(self, until_s: float) -> list[NDArray[np.float64]]:
-        """Return all arrivals before ``until_s`` that were not returned yet, in blocks."""
-        blocks: list[NDArray[np.float64]] = []
-        while True:
-            split = int(np.searchsorted(self._waiting, until_s, side="left"))
-            if split:
-                blocks.append(self._waiting[:split])
-                self._waiting = self._waiting[split:]
-            if len(self._waiting) or self._start_s + self._drawn * self._block_s >= until_s:
-                return blocks
-            first_s = self._start_s + self._drawn * self._block_s
-            self._drawn += 1
-            last_s = self._start_s + self._drawn * self._block_s
-            self._waiting = self._process.arrivals(first_s, last_s, self._rng)

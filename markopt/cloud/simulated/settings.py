@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from markopt.cloud.simulated.markets import DrawnSettings, MarketSettings
 from markopt.engine import Bouncer, Dispatcher
 from markopt.errors import ConfigError
 
@@ -27,14 +28,7 @@ class SimulationSettings:
         launch_delay_cv: coefficient of variation of launch delays (lognormal around the offer's).
         pending_s: first part of a launch, which is not billed.
         spot_notice_s: time between the notice of a spot interruption and the interruption.
-        spot_shock_share: share of the interruption hazard that comes as shocks to a whole pool.
-        spot_shock_size: share of a pool's instances that one shock takes.
-        spot_outage_s: mean time after a shock in which the pool gives no instances.
-        spot_availability: CSV of recorded capacity (``trace_id,start_s,end_s,value``) that is
-            replayed instead of hazards and shocks; None draws them.
-        spot_availability_traces: which of its traces the pools, by name, take in turn; None: all.
-        spot_availability_offset_s: where in the record the simulated span begins.
-        spot_availability_scale: instances per recorded one.
+        market: when spot instances are refused and interrupted, and what they cost.
 
     Raises:
         ConfigError: a value is out of range.
@@ -50,13 +44,7 @@ class SimulationSettings:
     launch_delay_cv: float = 0.1
     pending_s: float = 0.0
     spot_notice_s: float = 120.0
-    spot_shock_share: float = 0.5
-    spot_shock_size: float = 0.5
-    spot_outage_s: float = 600.0
-    spot_availability: str | None = None
-    spot_availability_traces: tuple[str, ...] | None = None
-    spot_availability_offset_s: float = 0.0
-    spot_availability_scale: int = 1
+    market: MarketSettings = field(default_factory=DrawnSettings)
 
     def __post_init__(self) -> None:
         rules = [rule.name.lower() for rule in Dispatcher]
@@ -77,24 +65,12 @@ class SimulationSettings:
             "launch_delay_cv",
             "pending_s",
             "spot_notice_s",
-            "spot_outage_s",
-            "spot_availability_offset_s",
         ):
             if not getattr(self, key) >= 0.0:
                 raise ConfigError(f"cloud.{key}: must not be negative, got {getattr(self, key)}")
-        if not 0.0 <= self.spot_shock_share <= 1.0:
+        if not isinstance(self.market, MarketSettings):
             raise ConfigError(
-                f"cloud.spot_shock_share: must lie in [0, 1], got {self.spot_shock_share}"
-            )
-        if not 0.0 < self.spot_shock_size <= 1.0:
-            raise ConfigError(
-                f"cloud.spot_shock_size: must lie in (0, 1], got {self.spot_shock_size}"
-            )
-
-        if self.spot_availability_scale < 1:
-            raise ConfigError(
-                f"cloud.spot_availability_scale: must be at least 1, got "
-                f"{self.spot_availability_scale}"
+                f"cloud.market: expected a market (cloud/market=NAME), got {self.market!r}"
             )
 
     @property
