@@ -20,7 +20,6 @@ import numpy as np
 from study_tables import Case, Row, Study, cases, main, markdown, output_folder
 
 from markopt.assembly import ConfigParts, compare_settings
-from markopt.composition import compose
 from markopt.core import Actions, Offer
 from markopt.core.latency import quantiles_s
 from markopt.errors import ConfigError
@@ -224,7 +223,7 @@ def run(overrides: Sequence[str], fleets: Sequence[FixedFleet] = FLEETS) -> Path
         MarkoptError: a setting is wrong, or the result folder exists.
     """
     found = cases(STUDY, overrides)
-    seeds = len(compare_settings(compose(found[0].overrides).config).seeds)
+    seeds = len(compare_settings(found[0].config).seeds)
     runs: list[Row] = []
     least: dict[tuple[str, str, str], Sequence[Row]] = {}
     with whole_folder(output_folder(STUDY, found)) as folder:

@@ -21,6 +21,7 @@ from markopt.assembly import ConfigParts, compare_settings
 from markopt.composition import combinations, compose, parse, split_lists
 from markopt.errors import ConfigError, MarkoptError
 from markopt.evaluation import compare
+from markopt.evaluation.differences import paired_t_interval
 from markopt.evaluation.folder import replace_text, whole_folder
 from markopt.evaluation.outcome import EpisodeResult, summarize
 from markopt.evaluation.tabulation import csv_text, row
@@ -53,9 +54,10 @@ class Study:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One combination of what a study sweeps: its overrides, and its values by label."""
+    """One combination of what a study sweeps: overrides, what they compose to, values by label."""
 
     overrides: tuple[str, ...]
+    config: DictConfig
     labels: Row
 
 
@@ -78,13 +80,14 @@ def cases(study: Study, overrides: Sequence[str]) -> list[Case]:
     found = []
     for job in combinations([*rest, *sweep]):
         config = compose(job).config
-        found.append(Case(job, {name: read(config) for name, read in study.labels.items()}))
+        labels = {name: read(config) for name, read in study.labels.items()}
+        found.append(Case(job, config, labels))
     return found
 
 
 def output_folder(study: Study, found: Sequence[Case]) -> Path:
     """Return where a study's tables go: ``output``, else ``results/NAME``."""
-    output = compose(found[0].overrides).config.output
+    output = found[0].config.output
     return Path("results") / study.name if output is None else Path(str(output))
 
 
@@ -95,7 +98,7 @@ def compared(case: Case) -> tuple[list[Row], list[Row]]:
         ConfigError: response times are not kept by control interval.
         MarkoptError: a part is configured wrongly, or the load cannot be served.
     """
-    base = compose(case.overrides).config
+    base = case.config
     settings = compare_settings(base)
     if base.cloud.latency_window_s != base.controller.interval_s:
         raise ConfigError(
@@ -199,7 +202,7 @@ def summary(episodes: Sequence[Row], labels: Sequence[str]) -> list[Row]:
         rows.append(
             {
                 **dict(zip((*labels, "policy"), key, strict=True)),
-                "cost USD": f"{cost.mean():.3f} ± {half_width(cost):.3f}",
+                "cost USD": f"{cost.mean():.3f}" + half_width(cost),
                 "attainment %": f"{100.0 * np.mean([e['attainment'] for e in group]):.2f}",
                 "worst minute %": f"{100.0 * min(e['worst_minute_attainment'] for e in group):.2f}",
                 "p98 ms": f"{np.mean([e['p98_ms'] or np.nan for e in group]):.0f}",
@@ -210,14 +213,12 @@ def summary(episodes: Sequence[Row], labels: Sequence[str]) -> list[Row]:
     return rows
 
 
-def half_width(values: NDArray[np.float64]) -> float:
-    """Return the half-width of the 95 % interval of a mean (Student's t); NaN for one value."""
-    from markopt.evaluation.differences import paired_t_interval
-
+def half_width(values: NDArray[np.float64]) -> str:
+    """Return ``± x``, the half-width of the 95 % interval of a mean (Student's t), for people."""
     if len(values) < 2:
-        return float("nan")
+        return ""
     low, high = paired_t_interval(values)
-    return (high - low) / 2.0
+    return f" ± {(high - low) / 2.0:.3f}"
 
 
 def markdown(rows: Sequence[Row]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,62 @@ def draw_over_time(
         of_policy = chosen(rows, policy=policy)
         minutes = values(of_policy, "time_s", 1.0 / 60.0) + 0.5
         axes.plot(minutes, values(of_policy, key, factor), label=policy, **style)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A quantity over time: its column times ``factor``, of the rows that have the values wanted.
+
+    ``label`` goes beside it; ``log`` makes its axis logarithmic.
+    """
+
+    key: str
+    label: str
+    factor: float = 1.0
+    wanted: Mapping[str, str] = field(default_factory=dict)
+    log: bool = False
+
+
+def grid_over_time(
+    rows: Sequence[Row],
+    cases: Mapping[str, Mapping[str, str]],
+    panels: Sequence[Panel],
+    *,
+    column_width: float = 1.75,
+) -> Any:
+    """Return a figure with a column per case (by title), a row per panel and a line per policy.
+
+    A panel without rows is left out. Shares in percent have the SLO's 98 % drawn.
+    """
+    shown = [panel for panel in panels if chosen(rows, **panel.wanted)]
+    looks = look(distinct(rows, "policy"))
+    figure, grid = plt.subplots(
+        len(shown),
+        len(cases),
+        figsize=(column_width * len(cases) + 0.4, 1.25 * len(shown) + 0.6),
+        layout="constrained",
+        sharex=True,
+        sharey="row",
+        squeeze=False,
+    )
+    for column, (title, case) in enumerate(cases.items()):
+        for line, panel in enumerate(shown):
+            found = chosen(rows, **case, **panel.wanted)
+            draw_over_time(grid[line, column], found, panel.key, looks, factor=panel.factor)
+            if panel.key == "attainment":
+                grid[line, column].axhline(98.0, **LIMIT)
+        grid[0, column].set_title(title)
+        grid[-1, column].set_xlabel("Minute")
+    for line, panel in enumerate(shown):
+        # Limits are those of the whole row, so they are set once all is drawn.
+        grid[line, 0].set_ylabel(panel.label)
+        if panel.log:
+            for axes in grid[line]:
+                use_log_scale(axes)
+        elif panel.key != "attainment":
+            grid[line, 0].set_ylim(bottom=0.0)
+    legend_below(figure, grid[0, 0])
+    return figure
 
 
 def use_log_scale(axes: Any) -> None:

@@ -11,58 +11,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from figure_style import (
-    LIMIT,
-    chosen,
-    distinct,
-    draw_over_time,
-    legend_below,
-    look,
-    main,
-    read_rows,
-)
-from matplotlib import pyplot as plt
+from figure_style import Panel, distinct, grid_over_time, main, read_rows
 
+WITH, WITHOUT = {"functions": "True"}, {"functions": "False"}
 PANELS = (
-    ("True", "attainment", 100.0, "Within RT_max, %"),
-    ("True", "p98_ms", 1.0, "p98 of answered, ms"),
-    ("True", "lambda_share", 100.0, "On Lambda, %"),
-    ("True", "usd_per_h", 1.0, "Cost, USD/h"),
-    ("False", "attainment", 100.0, "Within RT_max, %,\nwithout functions"),
+    Panel("attainment", "Within RT_max, %", 100.0, WITH),
+    Panel("p98_ms", "p98 of answered,\nms", 1.0, WITH, log=True),
+    Panel("lambda_share", "On Lambda, %", 100.0, WITH),
+    Panel("usd_per_h", "Cost, USD/h", 1.0, WITH),
+    Panel("attainment", "Within RT_max, %,\nwithout functions", 100.0, WITHOUT),
 )
-"""With functions or without, column, factor, label."""
 
 
 def draw(folder: Path) -> Any:
     """Return the figure: a column per surge, a row per quantity."""
     rows = read_rows(folder / "windows.csv")
     surges = distinct(rows, "surge")
-    looks = look(distinct(rows, "policy"))
-    panels = [panel for panel in PANELS if panel[0] in distinct(rows, "functions")]
-    figure, grid = plt.subplots(
-        len(panels),
-        len(surges),
-        figsize=(1.75 * len(surges) + 0.3, 1.25 * len(panels) + 0.6),
-        layout="constrained",
-        sharex=True,
-        sharey="row",
-        squeeze=False,
-    )
-    for column, surge in enumerate(surges):
-        for line, (functions, key, factor, _) in enumerate(panels):
-            axes = grid[line, column]
-            of_panel = chosen(rows, surge=surge, functions=functions)
-            draw_over_time(axes, of_panel, key, looks, factor=factor)
-            if key == "attainment":
-                axes.axhline(98.0, **LIMIT)
-        grid[0, column].set_title(rf"load $\times$ {float(surge):g}")
-        grid[-1, column].set_xlabel("Minute")
-    for line, (_, key, _, label) in enumerate(panels):
-        grid[line, 0].set_ylabel(label)
-        if key != "attainment":
-            grid[line, 0].set_ylim(bottom=0.0)  # of the whole row, once all is drawn
-    legend_below(figure, grid[0, 0])
-    return figure
+    cases = {rf"load $\times$ {float(surge):g}": {"surge": surge} for surge in surges}
+    return grid_over_time(rows, cases, PANELS)
 
 
 if __name__ == "__main__":

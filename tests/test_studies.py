@@ -29,7 +29,12 @@ SMALL = (
     "controller.samples=5",
 )
 TOY = {
-    "steady_load": ("planner=greedy,static_peak", "seed=0,1", "workload.evaluate_s=240"),
+    "steady_load": (
+        "planner=greedy,lambda_only",
+        "seed=0,1",
+        "workload.evaluate_s=120",
+        "workload.scale=0.5",
+    ),
     "surge": (
         "planner=greedy,static_peak",
         "seed=0",
@@ -42,7 +47,10 @@ TOY = {
         "seed=0",
         "catalog.instance_types=[c5.large,t2.medium]",
         "catalog.function_memory_mb=null",
-        "workload.evaluate_s=480",
+        "workload.evaluate_s=240",
+        "workload.rates_rps=[60]",
+        "controller.horizon=6",
+        "cloud.market.interruptions=[{at_s:30,share:0.5}]",
     ),
     "dispatch_rules": (
         "seed=0,1",
@@ -97,10 +105,8 @@ def test_a_study_writes_the_tables_that_its_figure_draws(study, load, tmp_path, 
     folder = toy_run(load, study, "out")
     assert {path.name for path in folder.iterdir()} == {*TABLES[study], "table.md"}
     figure = load("paper_figs", study)
-    for name in ("first.svg", "second.svg", "vectors.pdf"):
-        assert figure.main(figure.draw, [str(folder), name]) == 0
-    assert Path("first.svg").read_bytes() == Path("second.svg").read_bytes()
-    assert Path("vectors.pdf").read_bytes().startswith(b"%PDF")
+    assert figure.main(figure.draw, [str(folder), "figure.svg"]) == 0
+    assert "<svg" in Path("figure.svg").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -136,9 +142,16 @@ def test_the_committed_tables_are_small_and_of_the_study_as_configured(study):
 
 
 def test_same_configuration_same_bytes(load, tmp_path):
-    folders = [toy_run(load, "steady_load", tmp_path / name) for name in ("first", "second")]
+    figure = load("paper_figs", "steady_load")
+    for name in ("first", "second"):
+        toy_run(load, "steady_load", tmp_path / name)
+        assert figure.main(figure.draw, [str(tmp_path / name), str(tmp_path / f"{name}.pdf")]) == 0
     for name in TABLES["steady_load"]:
-        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
+        first, second = (tmp_path / folder / name for folder in ("first", "second"))
+        assert first.read_bytes() == second.read_bytes()
+    first, second = ((tmp_path / f"{name}.pdf").read_bytes() for name in ("first", "second"))
+    assert first == second
+    assert first.startswith(b"%PDF")
 
 
 def test_the_windows_of_an_episode_add_up_to_it(load):
@@ -157,6 +170,15 @@ def test_the_windows_of_an_episode_add_up_to_it(load):
     hours = episode.interval_s / 3600.0
     assert windows["usd_per_h"].sum() * hours == pytest.approx(episode.intervals[-1].bill_usd)
     assert (windows["p50_ms"] <= windows["p98_ms"]).all()
+
+
+def test_an_interruption_with_replacements_to_be_had_is_seen_in_its_rows(load, tmp_path):
+    folder = toy_run(load, "interruption", tmp_path / "out")
+    episodes = {row["policy"]: row for row in rows_of(folder / "episodes.csv")}
+    assert {(row["taken"], row["outage"]) for row in episodes.values()} == {("50 %", "False")}
+    assert all(int(row["interruptions"]) > 0 for row in episodes.values())
+    with_standbys, without = (episodes[p] for p in ("greedy_with_standbys", "greedy"))
+    assert float(with_standbys["attainment"]) > float(without["attainment"])
 
 
 def test_windows_of_seeds_are_averaged_and_empty_ones_left_out(load):
