@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from markopt.core import LatencyWindows, RequestStatistics
 from markopt.engine import kernel
-from markopt.engine.allocation import new_state, with_more_events, with_more_slots
+from markopt.engine.allocation import (
+    new_state,
+    with_longer_journal,
+    with_more_events,
+    with_more_slots,
+)
 from markopt.engine.attach import address_table
 from markopt.engine.settings import EngineSettings, FunctionKind, ServerKind
 from markopt.engine.state import (
@@ -109,6 +114,7 @@ class RequestEngine:
         """
         self._check_in_service(slot)
         self._make_room_in_calendar(1)
+        self._make_room_in_journal(0)
         ends_s = float(kernel.remove_server(self._address, slot))
         self._free_slots.append(slot)
         return ends_s
@@ -116,14 +122,27 @@ class RequestEngine:
     def take_server_at(self, slot: int, at_s: float) -> None:
         """Let a server in service vanish at ``at_s``, with all that it has not answered by then.
 
-        Requests whose answers would come later are lost: counted late, without a response time.
-        What was decided before this call (closed batches) stays answered.
+        Requests whose answers would come later are lost: counted late, without a response time. Of
+        two such times the earlier one counts.
+        What was decided before this call (closed batches) stays answered, unless the settings say
+        ``revocable``.
 
         Raises:
             BackendError: the slot is not in service.
         """
         self._check_in_service(slot)
-        self._state.taken_s[slot] = at_s
+        kernel.take_server(self._address, slot, self.life(slot), at_s)
+
+    def life(self, slot: int) -> int:
+        """Return how many servers have left a slot: with the slot, it names the one there now."""
+        return int(self._state.life[slot])
+
+    def take_removed_server_at(self, slot: int, life: int, at_s: float) -> None:
+        """Let a server vanish at ``at_s`` that was in ``slot`` when ``life`` told so, and has left.
+
+        Where the settings say ``revocable``, what it would answer later is lost.
+        """
+        kernel.take_server(self._address, slot, life, at_s)
 
     def _check_in_service(self, slot: int) -> None:
         if not 0 <= slot < self._slots_used or self._state.heap_of[slot] < 0:
@@ -151,6 +170,7 @@ class RequestEngine:
         self._served_until_s = float(arrivals_s[-1])
         if self.settings.record_requests:
             self._make_room_for(self.requests + len(arrivals_s))
+        self._make_room_in_journal(len(arrivals_s))
         if not self._state.counters[Counter.TRACKS_QUEUES]:
             self._serve(self._address, arrivals_s)
             return
@@ -166,6 +186,14 @@ class RequestEngine:
             wanted = int(state.counters[Counter.EVENTS]) + events + len(state.kind)
             if wanted > len(state.event_s):
                 self._use(with_more_events(state, wanted))
+
+    def _make_room_in_journal(self, requests: int) -> None:
+        """Make room for the answers to so many new requests, and to all in open batches."""
+        state = self._state
+        if state.counters[Counter.REVOCABLE]:
+            wanted = int(state.counters[Counter.JOURNAL]) + requests + self.in_batches
+            if wanted > len(state.journal_slot):
+                self._use(with_longer_journal(state, wanted))
 
     def _make_room_for(self, requests: int) -> None:
         state = self._state
@@ -195,12 +223,14 @@ class RequestEngine:
         """Let time pass; all requests before ``until_s`` have been served."""
         self._served_until_s = max(self._served_until_s, until_s)
         self._make_room_in_calendar(0)
+        self._make_room_in_journal(0)
         kernel.advance(self._address, until_s)
 
     def finish(self) -> None:
         """Answer everything that still waits in a batch; no request can be served after that."""
         self._served_until_s = math.inf
         self._make_room_in_calendar(0)
+        self._make_room_in_journal(0)
         kernel.advance(self._address, np.inf)
 
     @property
@@ -212,6 +242,11 @@ class RequestEngine:
     def in_batches(self) -> int:
         """Requests that wait in open batches: in flight, their answers not yet known."""
         return int(self._state.counters[Counter.IN_BATCHES])
+
+    @property
+    def in_flight(self) -> int:
+        """Requests whose answers are still to come, as far as they are not counted already."""
+        return self.in_batches + int(self._state.counters[Counter.JOURNAL])
 
     @property
     def lost(self) -> int:
@@ -239,6 +274,14 @@ class RequestEngine:
         if self.function is None:
             return 0.0
         steps = int(self._state.counters[Counter.FUNCTION_BILLED_STEPS])
+        return steps * self.function.billing_step_s
+
+    @property
+    def provisioned_billed_s(self) -> float:
+        """Those of the billed function seconds that provisioned environments ran."""
+        if self.function is None:
+            return 0.0
+        steps = int(self._state.counters[Counter.FUNCTION_PROVISIONED_STEPS])
         return steps * self.function.billing_step_s
 
     @property
@@ -318,6 +361,7 @@ class RequestEngine:
             latency_sum_s=float(state.scalars[Scalar.LATENCY_SUM_S]),
             latency_max_s=float(state.scalars[Scalar.LATENCY_MAX_S]),
             lost=self.lost,
+            throttled=self.function_throttles,
             latency_windows=windows,
         )
 

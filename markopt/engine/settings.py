@@ -100,7 +100,8 @@ class EngineSettings:
     ``bouncer_queue_length`` is how many unanswered requests the queue-length bouncer allows per
     server; None: what the kind can answer within RT_max. Response times are counted in windows of
     ``latency_window_s`` by arrival; None: in one. ``record_requests`` keeps the response time and
-    path of every request.
+    path of every request. ``revocable``: a server that is taken loses also what it had closed in a
+    batch before that was decided, and nothing is counted as answered ahead of the clock.
 
     Raises:
         ConfigError: a value is out of range.
@@ -114,6 +115,7 @@ class EngineSettings:
     bin_s: float = 5.0
     latency_window_s: float | None = None
     record_requests: bool = False
+    revocable: bool = False
 
     def __post_init__(self) -> None:
         _check("EngineSettings", "rt_max_s", self.rt_max_s, positive=True)

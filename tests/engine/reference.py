@@ -26,7 +26,8 @@ TOLERANCE_S = 1e-9
 class Change:
     """A change of the fleet: ``add`` a server of kind ``value`` that is taken after ``lasts_s``,
     ``remove`` the server that stands at place ``value`` (modulo their number) among those in
-    service, or ``provision`` functions.
+    service, ``take`` the one at that place among those in service and the removed ones after
+    ``lasts_s``, or ``provision`` functions.
     """
 
     time_s: float
@@ -55,6 +56,7 @@ class Outcome:
     path: list[int]
     removed_end_s: list[float] = field(default_factory=list)
     billed_steps: int = 0
+    provisioned_steps: int = 0
     cold_starts: int = 0
     warm_starts: int = 0
     throttles: int = 0
@@ -271,7 +273,10 @@ class _Functions:
         else:
             outcome.throttles += 1
             return False
-        outcome.billed_steps += ceil(service_s / self.kind.billing_step_s - 1e-9)
+        steps = ceil(service_s / self.kind.billing_step_s - 1e-9)
+        outcome.billed_steps += steps
+        if self.busy < self.provisioned:
+            outcome.provisioned_steps += steps
         self._occupy(delay_s, lambda: self.path.answer(request, path))
         return True
 
@@ -366,6 +371,11 @@ class RequestPath:
                 self.removed.append(server)
                 self.places[self.places.index(server)] = self.places[-1]
                 self.places.pop()
+        elif change.verb == "take":
+            known = [*self.servers, *self.removed]
+            if known:
+                server = known[change.value % len(known)]
+                server.taken_s = min(server.taken_s, change.time_s + change.lasts_s)
         elif self.functions is not None:
             self.functions.provision(change.value)
 

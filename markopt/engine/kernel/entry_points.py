@@ -18,6 +18,7 @@ from markopt.engine.kernel.dispatch import (
 )
 from markopt.engine.kernel.functions import provision, settle_functions, spill
 from markopt.engine.kernel.heaps import insert, list_append, list_take_out, remove
+from markopt.engine.kernel.journal import settle_journal, take_entries
 from markopt.engine.state import Bouncer, Counter, Dispatcher, Scalar
 
 _VIRTUAL_TIME = int(Scalar.VIRTUAL_TIME)
@@ -27,6 +28,7 @@ _DISPATCHER = int(Counter.DISPATCHER)
 _BOUNCER = int(Counter.BOUNCER)
 _KINDS = int(Counter.KINDS)
 _FUNCTION_PRESENT = int(Counter.FUNCTION_PRESENT)
+_REVOCABLE = int(Counter.REVOCABLE)
 _LEAST_EXPECTED_DELAY = int(Dispatcher.LEAST_EXPECTED_DELAY)
 _WEIGHTED_ROUND_ROBIN = int(Dispatcher.WEIGHTED_ROUND_ROBIN)
 _POWER_OF_TWO = int(Dispatcher.POWER_OF_TWO)
@@ -128,6 +130,8 @@ def advance(address, until_s):
     else:
         for kind in range(s.counters[_KINDS]):
             close_due(s, kind, until_s)
+    if s.counters[_REVOCABLE]:
+        settle_journal(s, until_s)
     if s.counters[_FUNCTION_PRESENT]:
         settle_functions(s, until_s if until_s < np.inf else s.scalars[_LAST_ARRIVAL_S])
 
@@ -168,6 +172,16 @@ def remove_server(address, slot):
         close_batch(s, slot, open_start_s(s, slot))
     s.life[slot] += 1
     return s.free_at_s[slot]
+
+
+@entry_point
+def take_server(address, slot, life, taken_s):
+    """Let the server of a slot's life vanish at ``taken_s``, with what it has not answered."""
+    s = attach(address)
+    if s.life[slot] == life:
+        s.taken_s[slot] = min(s.taken_s[slot], taken_s)
+    if s.counters[_REVOCABLE]:
+        take_entries(s, slot, life, taken_s)
 
 
 @entry_point
