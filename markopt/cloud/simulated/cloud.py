@@ -80,6 +80,7 @@ class SimulatedCloud:
                 dispatcher=settings.dispatch_rule,
                 bouncer=settings.bouncer_rule,
                 bouncer_queue_length=settings.bouncer_queue_length,
+                overflows=settings.data_plane == "bouncer",
                 queue_limit_s=settings.queue_limit_s,
                 bin_s=settings.bin_s,
                 latency_window_s=settings.latency_window_s,
@@ -158,6 +159,8 @@ class SimulatedCloud:
                 refused.append(reason)
         if actions.warm_functions is not None:
             self._set_warm(actions.warm_functions, refused)
+        if actions.function_share is not None:
+            self._engine.set_function_share(actions.function_share)
         report = ActionReport(actions.decision_id, launched, tuple(terminated), tuple(refused))
         self._reports[actions.decision_id] = report
         return report
@@ -221,6 +224,14 @@ class SimulatedCloud:
                     f"Actions '{actions.decision_id}': launch of '{name}' must not be negative, "
                     f"got {number}"
                 )
+        share = actions.function_share
+        if share is not None and not (
+            self._settings.data_plane == "weighted" and 0.0 <= share <= 1.0
+        ):
+            raise ConfigError(
+                f"Actions '{actions.decision_id}': function_share must lie in [0, 1] and goes with "
+                f"data_plane=weighted, got {share} with data_plane={self._settings.data_plane}"
+            )
         if actions.warm_functions is not None and actions.warm_functions < 0:
             raise ConfigError(
                 f"Actions '{actions.decision_id}': warm_functions must not be negative, got "

@@ -21,6 +21,9 @@ class SimulationSettings:
             requests, ``none`` nothing.
         bouncer_queue_length: how many unanswered requests ``queue_length`` allows per server; None:
             what it can answer within ``RT_max``.
+        data_plane: ``bouncer``: what servers refuse is sent on to functions (MArk, HAProxy);
+            ``weighted``: functions get a fixed share, and what a server refuses is refused (AWS's
+            load balancer).
         queue_limit_s: without the bouncer, requests that would wait longer are refused.
         bin_s: width of the bins that an observer sees.
         latency_window_s: response times are also kept by windows of this length; None: not.
@@ -37,6 +40,7 @@ class SimulationSettings:
     dispatcher: str = "least_expected_delay"
     bouncer: str = "predicted_deadline"
     bouncer_queue_length: int | None = None
+    data_plane: str = "bouncer"
     queue_limit_s: float = 60.0
     bin_s: float = 5.0
     latency_window_s: float | None = 3600.0
@@ -56,6 +60,10 @@ class SimulationSettings:
         if self.bouncer_queue_length is not None and self.bouncer_queue_length < 1:
             raise ConfigError(
                 f"cloud.bouncer_queue_length: must be at least 1, got {self.bouncer_queue_length}"
+            )
+        if self.data_plane not in ("bouncer", "weighted"):
+            raise ConfigError(
+                f"cloud.data_plane: expected 'bouncer' or 'weighted', got '{self.data_plane}'"
             )
         for key in ("queue_limit_s", "bin_s", "arrival_block_s", "latency_window_s"):
             value = getattr(self, key)
