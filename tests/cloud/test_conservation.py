@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from markopt.cloud.simulated import SimulationSettings
+from markopt.cloud.simulated import LaunchDelay, LaunchSettings, SimulationSettings
 from markopt.core import Actions, InstanceState, Observation
 from tests.cloud.worlds import Poisson, cloud, function, offer
 
@@ -35,8 +35,8 @@ rules = st.builds(
     bouncer=st.sampled_from(["predicted_deadline", "queue_length", "none"]),
     queue_limit_s=st.sampled_from([1.0, 20.0]),
     bin_s=st.sampled_from([1.0, 5.0]),
-    launch_delay_cv=st.sampled_from([0.0, 0.3]),
-    pending_s=st.sampled_from([0.0, 15.0, 200.0]),
+    launch=st.builds(
+        LaunchSettings, st.builds(LaunchDelay, cv=st.sampled_from([0.0, 0.3])), pending_s=st.sampled_from([0.0, 15.0, 200.0])),
     spot_notice_s=st.sampled_from([0.0, 30.0, 120.0]),
 )
 

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from markopt.cloud.simulated import SimulatedCloud, SimulationSettings
+from markopt.cloud.simulated import (
+    LaunchDelay,
+    LaunchSettings,
+    SimulatedCloud,
+    SimulationSettings,
+)
 from markopt.core import (
     Batching,
     FunctionOffer,
@@ -20,6 +25,14 @@ from markopt.core import (
 from markopt.workload import ArrivalProcess
 
 SERVICE = Service("made up", Slo(rt_max_s=0.5, sl_min=0.98))
+
+
+def launches(**changes: float) -> LaunchSettings:
+    """Return launches whose delay is the offer's to the second."""
+    return LaunchSettings(LaunchDelay("constant"), **changes)  # type: ignore[arg-type]
+
+
+CONSTANT = launches()
 
 
 def offer(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from markopt.cloud.simulated.api import ApiSettings
+from markopt.cloud.simulated.boot import LaunchSettings
+from markopt.cloud.simulated.shortage import ShortageSettings
 from markopt.engine import Bouncer, Dispatcher
 from markopt.errors import ConfigError
 
@@ -24,8 +27,11 @@ class SimulationSettings:
         bin_s: width of the bins that an observer sees.
         latency_window_s: response times are also kept by windows of this length; None: not.
         arrival_block_s: arrivals are drawn in blocks of this length.
-        launch_delay_cv: coefficient of variation of launch delays (lognormal around the offer's).
-        pending_s: first part of a launch, which is not billed.
+        drain_deadline_s: a draining instance ends after this time at the latest, and loses what it
+            has not answered; None: it answers all.
+        launch: launch delays, and launches that fail.
+        shortage: insufficient capacity of pools for what is not spot.
+        api: throttling, errors and eventual consistency of launches and ends.
         spot_notice_s: time between the notice of a spot interruption and the interruption.
         spot_shock_share: share of the interruption hazard that comes as shocks to a whole pool.
         spot_shock_size: share of a pool's instances that one shock takes.
@@ -47,8 +53,10 @@ class SimulationSettings:
     bin_s: float = 5.0
     latency_window_s: float | None = 3600.0
     arrival_block_s: float = 60.0
-    launch_delay_cv: float = 0.1
-    pending_s: float = 0.0
+    drain_deadline_s: float | None = None
+    launch: LaunchSettings = field(default_factory=LaunchSettings)
+    shortage: ShortageSettings = field(default_factory=ShortageSettings)
+    api: ApiSettings = field(default_factory=ApiSettings)
     spot_notice_s: float = 120.0
     spot_shock_share: float = 0.5
     spot_shock_size: float = 0.5
@@ -74,14 +82,14 @@ class SimulationSettings:
             if value is not None and not value > 0.0:
                 raise ConfigError(f"cloud.{key}: must be positive, got {getattr(self, key)}")
         for key in (
-            "launch_delay_cv",
-            "pending_s",
+            "drain_deadline_s",
             "spot_notice_s",
             "spot_outage_s",
             "spot_availability_offset_s",
         ):
-            if not getattr(self, key) >= 0.0:
-                raise ConfigError(f"cloud.{key}: must not be negative, got {getattr(self, key)}")
+            value = getattr(self, key)
+            if value is not None and not value >= 0.0:
+                raise ConfigError(f"cloud.{key}: must not be negative, got {value}")
         if not 0.0 <= self.spot_shock_share <= 1.0:
             raise ConfigError(
                 f"cloud.spot_shock_share: must lie in [0, 1], got {self.spot_shock_share}"
