@@ -92,7 +92,7 @@ class SimulatedCloud:
                 bin_s=settings.bin_s,
                 latency_window_s=settings.latency_window_s,
                 record_requests=record_requests or request_sink is not None,
-                revocable=settings.drain_deadline_s is not None,
+                revocable=True,
             ),
             [server_kind(offer) for offer in offers],
             _function_kind(function),
