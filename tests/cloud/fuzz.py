@@ -381,7 +381,8 @@ def check_money(played: Played) -> None:
         for one in played.seen:
             low_usd, high_usd = (
                 sum(
-                    billed_s(life, one.time_s, ended_now=ended) * BY_NAME[life.offer].price_usd_per_s
+                    billed_s(life, one.time_s, ended_now=ended)
+                    * BY_NAME[life.offer].price_usd_per_s
                     for life in played.lives
                 )
                 for ended in (False, True)

@@ -45,7 +45,9 @@ def test_a_delay_without_dispersion_is_kept_to_the_second() -> None:
 
 
 def test_the_time_to_ready_that_is_shown_is_the_expected_one_not_the_drawn_one() -> None:
-    backend = cloud([offer()], settings=SimulationSettings(launch=LaunchSettings(LaunchDelay(cv=0.5))))
+    backend = cloud(
+        [offer()], settings=SimulationSettings(launch=LaunchSettings(LaunchDelay(cv=0.5)))
+    )
     backend.apply(Actions("d", launch={NAME: 50}))
     backend.advance(30.0)
     booting = [i for i in backend.observe().instances if i.state is InstanceState.BOOTING]

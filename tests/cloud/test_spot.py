@@ -18,9 +18,7 @@ HOUR_S = 3600.0
 
 def lives(shock_share: float, *, seed: int, hours: float = 20.0) -> tuple[float, int]:
     """Keep a fleet of spot instances going; return instance-hours exposed and interruptions."""
-    settings = SimulationSettings(
-        spot_shock_share=shock_share, spot_outage_s=0.0, launch=CONSTANT
-    )
+    settings = SimulationSettings(spot_shock_share=shock_share, spot_outage_s=0.0, launch=CONSTANT)
     spot = offer(SPOT, hazard_per_h=0.5, launch_delay_s=10.0)
     backend = cloud([spot], fleet={SPOT: 40}, settings=settings, end_s=hours * HOUR_S, seed=seed)
     exposed_s = 0.0

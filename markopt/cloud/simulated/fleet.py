@@ -149,9 +149,7 @@ class Fleet:
             server = self._engine.add_server(kind, self._clock.now_s)
             self._engine.take_server_at(server, instance.taken_s)
             instance.servers.append(server)
-        self.lives.note(
-            instance.instance_id, ready_s=self._clock.now_s, state=InstanceState.READY
-        )
+        self.lives.note(instance.instance_id, ready_s=self._clock.now_s, state=InstanceState.READY)
 
     # --- end ---
 
