@@ -280,11 +280,18 @@ def _function(
         idle_timeout_s=terms.idle_timeout_s,
         concurrency_limit=terms.concurrency_limit,
         warm_price_usd_per_s=terms.warm_price_usd_per_s(size),
+        burst=terms.burst,
+        burst_per_s=terms.burst_per_s,
+        warm_use_price_usd_per_gb_s=terms.warm_use_price_usd_per_gb_s,
     )
     if selection.warm_up == "provisioned":
         return function
     call_usd = function.price_usd(function.billing_step_s)
-    return replace(function, warm_price_usd_per_s=call_usd / function.idle_timeout_s)
+    return replace(
+        function,
+        warm_price_usd_per_s=call_usd / function.idle_timeout_s,
+        warm_use_price_usd_per_gb_s=None,
+    )
 
 
 def best_saturation_rps(

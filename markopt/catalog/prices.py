@@ -111,6 +111,11 @@ class _Concurrency(Sourced):
     limit: Count
 
 
+class _FunctionBurst(Sourced):
+    environments: Count
+    per_s: NotNegative
+
+
 class _Memory(Sourced):
     max_mb: Count
 
@@ -130,6 +135,7 @@ class _Functions(Section):
     concurrency: _Concurrency
     memory: _Memory
     idle: _Idle
+    burst: _FunctionBurst | None = None
     sizes: Annotated[tuple[_FunctionSize, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -225,6 +231,16 @@ def _spot_terms(spot: _Spot, sources: dict[str, str] | None) -> SpotTerms:
 
 
 def _function_terms(functions: _Functions, sources: dict[str, str] | None) -> FunctionTerms:
+    evidence = {
+        "price": functions.price.evidence(sources),
+        "warm": functions.warm.evidence(sources),
+        "concurrency": functions.concurrency.evidence(sources),
+        "memory": functions.memory.evidence(sources),
+        "idle": functions.idle.evidence(sources),
+    }
+    burst = functions.burst
+    if burst is not None:
+        evidence["burst"] = burst.evidence(sources)
     return FunctionTerms(
         price_usd_per_gb_s=functions.price.usd_per_gb_s,
         price_usd_per_invocation=functions.price.usd_per_invocation,
@@ -238,11 +254,7 @@ def _function_terms(functions: _Functions, sources: dict[str, str] | None) -> Fu
             FunctionSize(size.memory_mb, size.cold_start_s, size.evidence(sources))
             for size in functions.sizes
         ),
-        evidence={
-            "price": functions.price.evidence(sources),
-            "warm": functions.warm.evidence(sources),
-            "concurrency": functions.concurrency.evidence(sources),
-            "memory": functions.memory.evidence(sources),
-            "idle": functions.idle.evidence(sources),
-        },
+        evidence=evidence,
+        burst=None if burst is None else float(burst.environments),
+        burst_per_s=0.0 if burst is None else burst.per_s,
     )

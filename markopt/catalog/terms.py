@@ -120,8 +120,9 @@ class FunctionTerms:
 
     ``price_usd_per_gb_s`` applies to ordinary invocations. An environment that is kept warm costs
     ``warm_price_usd_per_gb_s`` all the time, and ``warm_use_price_usd_per_gb_s`` (in place of
-    the ordinary price) while it serves. ``evidence`` has the keys ``price``, ``warm``,
-    ``concurrency``, ``memory`` and ``idle``.
+    the ordinary price) while it serves. At most ``burst`` new environments start at once, and
+    ``burst_per_s`` after that; None: no such limit is known. ``evidence`` has the keys ``price``,
+    ``warm``, ``concurrency``, ``memory`` and ``idle``, and ``burst`` where that limit is known.
     """
 
     price_usd_per_gb_s: float
@@ -134,6 +135,8 @@ class FunctionTerms:
     idle_timeout_s: float
     sizes: tuple[FunctionSize, ...]
     evidence: dict[str, Evidence]
+    burst: float | None = None
+    burst_per_s: float = 0.0
 
     def size(self, platform: str) -> FunctionSize:
         """Return the size of the platform ``lambda/<MB>``.

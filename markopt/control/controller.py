@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from markopt.control.actuate import actuate
+from markopt.control.memory import RecentActions
 from markopt.control.monitor import SloMonitor
 from markopt.control.record import IntervalRecord, MonitorDecision
 from markopt.control.score import first_step_quantiles_rps, pinball_loss
@@ -109,6 +110,7 @@ class Controller:
             history=history,
             limits=settings.limits,
         )
+        self._memory = RecentActions(offers, remember_s=settings.remember_actions_s)
         self._monitor: SloMonitor | None = None
         if settings.monitor:
             self._monitor = SloMonitor(
@@ -153,7 +155,7 @@ class Controller:
             raise ConfigError(f"Controller: end_s must lie after start_s={start_s}, got {end_s}")
         if self._observation is None:
             # Counts from before the start belong to the history, which has them already.
-            self._observation = self._backend.observe()
+            self._observation = self._memory.complete(self._backend.observe())
         records = []
         for number in range(math.ceil((end_s - start_s) / interval_s - 1e-9)):
             begin_s = start_s + number * interval_s
@@ -217,6 +219,7 @@ class Controller:
             self._share.expect(forecast)
             actions = dataclasses.replace(actions, function_share=self._share.change(seen))
         report = self._backend.apply(actions)
+        self._memory.applied(begin_s, report)
         self._situation.planned(plan)
         self._situation.changed(begin_s, report)
         self._last_plan = plan
@@ -289,6 +292,7 @@ class Controller:
             )
             if reaction is not None:
                 report = self._backend.apply(reaction)
+                self._memory.applied(now_s, report)
                 self._situation.changed(now_s, report)
                 launched += sum(reaction.launch.values())
                 reactions.append(
@@ -309,7 +313,7 @@ class Controller:
 
     def _look(self, now_s: float) -> Observation:
         self._backend.advance(now_s)
-        observation = self._backend.observe()
+        observation = self._memory.complete(self._backend.observe())
         self._situation.count(observation)
         return observation
 

@@ -177,7 +177,7 @@ def _episode_context(episode: EpisodeFiles) -> dict[str, Any]:
         {
             "label": "Served by Lambda",
             "value": cell(summary["lambda_share"], "%"),
-            "note": f"{summary['requests']['refused']:,} refused",
+            "note": _not_served(summary["requests"]),
         },
         {
             "label": "Planning, mean",
@@ -198,6 +198,16 @@ def _episode_context(episode: EpisodeFiles) -> dict[str, Any]:
         "begin_s": summary["span_s"]["start"],
         "rungs": summary["planner"]["rungs"],
     }
+
+
+def _not_served(requests: dict[str, int]) -> str:
+    """Return how many requests were refused, and of those how many functions throttled, or lost."""
+    note = f"{requests['refused']:,} refused"
+    if throttled := requests.get("throttled", 0):
+        note += f", {throttled:,} of them throttled"
+    if lost := requests.get("lost", 0):
+        note += f"; {lost:,} lost"
+    return note
 
 
 def _comparison_sections(episodes: Sequence[EpisodeFiles]) -> list[Section]:
