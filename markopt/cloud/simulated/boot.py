@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import final
 
 import numpy as np
@@ -49,7 +50,7 @@ class LaunchDelay:
             raise ConfigError(f"cloud.launch.delay.cv: must not be negative, got {self.cv}")
         if self.distribution == "empirical":
             values = list(self.quantiles or ())
-            rising = all(0.0 <= a <= b < math.inf for a, b in zip(values, values[1:], strict=False))
+            rising = all(0.0 <= a <= b < math.inf for a, b in pairwise(values))
             if len(values) < 2 or not rising or not values[-1] > 0.0:
                 raise ConfigError(
                     "cloud.launch.delay.quantiles: must be at least two rising delays, none "
