@@ -21,7 +21,8 @@ class ControllerSettings:
     every ``monitor_period_s``. ``keep_until_minimum`` and ``make_before_break_share`` go to
     ``actuate``; ``max_vcpus`` and ``max_launches_per_interval`` are the limits that planners and
     monitor obey (None: without a limit). Own launches and ends that the cloud does not show yet are
-    remembered for ``remember_actions_s`` (see ``RecentActions``). The monitor's defaults are those of MArk's released code.
+    remembered for ``remember_actions_s`` (see ``RecentActions``). The monitor's defaults are
+    those of MArk's released code.
 
     Raises:
         ConfigError: a value is out of range or of the wrong kind; the text names the key.

@@ -1,4 +1,4 @@
-"""What became of each instance, and when: the history that bills and results can be held against."""
+"""What became of each instance, and when: bills and results can be held against it."""
 
 from __future__ import annotations
 
