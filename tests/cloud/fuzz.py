@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -375,7 +376,7 @@ def check_money(played: Played) -> None:
         assert ledger.cost_usd[option] == pytest.approx(usd, rel=1e-9, abs=1e-9)
     assert ledger.total_usd == pytest.approx(played.final_bill_usd, rel=1e-12)
     bills = [one.bill_usd for one in played.seen]
-    assert all(a <= b + 1e-9 for a, b in zip(bills, bills[1:], strict=False))
+    assert all(a <= b + 1e-9 for a, b in pairwise(bills))
     check_function_money(played)
     if played.story.functions is None:
         for one in played.seen:
