@@ -268,7 +268,9 @@ def _explain(error: Exception, overrides: Sequence[str], config_file: Path | Non
 
 
 def _groups() -> list[str]:
-    return [path.name for path in shipped_folder("conf").iterdir() if path.is_dir()]
+    """Return every config group, nested ones by their path (``cloud/market``)."""
+    base = shipped_folder("conf")
+    return [path.relative_to(base).as_posix() for path in base.rglob("*") if path.is_dir()]
 
 
 def _keys(choices: Sequence[str], config_file: Path | None) -> list[str]:

@@ -238,10 +238,12 @@ def _run(
         ):
             result = run_episode(setup, lambda _: bar.step(), sink)
         write_episode(result, folder.path)
+        plan_s = [record.plan_wall_s for record in result.intervals]
+        rows = means([row(summarize(result))], {policy: sum(plan_s) / max(len(plan_s), 1)})
+        title = _title(result)
+        del result, setup, scene, conditions  # the report reads files, and long traces are large
         write_report(folder.path)
-    plan_s = [record.plan_wall_s for record in result.intervals]
-    rows = means([row(summarize(result))], {policy: sum(plan_s) / max(len(plan_s), 1)})
-    _show(comparison_table(rows, _title(result)), folder.final)
+    _show(comparison_table(rows, title), folder.final)
 
 
 def _compare(overrides: Sequence[str], parent: Path | None, suffix: str = "") -> None:

@@ -22,6 +22,7 @@ GROUPS = (
     "forecaster",
     "planner",
     "cloud",
+    "cloud/market",
     "controller",
     "experiment",
 )
@@ -52,15 +53,15 @@ def test_every_option_composes(group, option):
 
 @pytest.mark.parametrize(("group", "option"), BUILT)
 def test_every_option_can_be_built(group, option):
-    section = compose([f"{group}={option}"]).config[group]
-    if group == "workload" and option in ("trace", "replay"):
+    section = OmegaConf.select(compose([f"{group}={option}"]).config, group.replace("/", "."))
+    if OmegaConf.is_missing(section, "path"):
         section.path = "some.csv"
     assert type(instantiate(section, group)).__name__ == section["_target_"].rpartition(".")[2]
 
 
 @pytest.mark.parametrize(("group", "option"), BUILT)
 def test_every_key_is_a_constructor_argument_and_every_argument_a_key(group, option):
-    section = compose([f"{group}={option}"]).config[group]
+    section = OmegaConf.select(compose([f"{group}={option}"]).config, group.replace("/", "."))
     nodes = [OmegaConf.to_container(section)]
     while nodes:
         node = nodes.pop()
@@ -101,6 +102,35 @@ def test_the_calibrated_lstm_wraps_the_lstm_of_the_group():
     built = instantiate(wrapped.forecaster, "forecaster")
     assert type(built.forecaster).__name__ == "Lstm"
     assert (built.forecaster.hidden, built.share) == (8, 0.9)
+
+
+def test_the_spot_market_is_chosen_set_and_exported_with_the_rest(tmp_path):
+    script = "cloud.market.interruptions=[{at_s:600,share:0.5}]"
+    parts = ConfigParts(["planner=greedy", "cloud/market=scripted", script])
+    parts.export("greedy", 0, None, tmp_path / "winner.yaml")
+    again = ConfigParts(["cloud.spot_notice_s=60"], config_file=tmp_path / "winner.yaml")
+    settings = instantiate(again.base.cloud, "cloud")
+    assert settings.spot_notice_s == 60.0
+    assert settings.market.interruptions == [{"at_s": 600, "share": 0.5}]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["cloud/market=nonsense"], "cloud/market=nonsense: no such option; options: drawn, "),
+        (["cloud/markt=drawn"], "cloud/markt: no such key or group; did you mean 'cloud/market'"),
+        (["cloud/market=3"], "cloud/market=3: expected an option of the group: drawn, "),
+        (["cloud.market.shock=1"], "cloud.market.shock: no such key or group; did you mean"),
+        (["cloud.market.shock_share=x"], "cloud.market.shock_share: must be a number, got 'x'"),
+        (["cloud.market=3"], r"cloud.market: expected a market \(cloud/market=NAME\), got 3"),
+        (["cloud/market=recorded_capacity"], "cloud.market.path: a value is required"),
+        (["cloud/market=scripted", "cloud.market.interruptions=3"], "must be a list of values"),
+    ],
+)
+def test_a_wrong_market_is_named_in_one_line(overrides, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        instantiate(compose(overrides).config.cloud, "cloud")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_planner_of_ones_own_is_selected_by_its_class():

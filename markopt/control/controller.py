@@ -18,6 +18,7 @@ from markopt.control.record import IntervalRecord, MonitorDecision
 from markopt.control.score import first_step_quantiles_rps, pinball_loss
 from markopt.control.settings import ControllerSettings
 from markopt.control.situation import IntervalCounts, Situation
+from markopt.control.weights import FunctionShare
 from markopt.core import (
     ActionReport,
     Actions,
@@ -120,6 +121,11 @@ class Controller:
                 offer=settings.monitor_offer,
                 limits=settings.limits,
             )
+        self._share: FunctionShare | None = None
+        if settings.data_plane == "weighted" and function is not None:
+            self._share = FunctionShare(
+                offers, required_throughput, quantile=settings.weight_quantile
+            )
         self._clock_s = history.end_s
         self._last_rate_rps = float(history.rate_rps[-1]) if len(history) else math.nan
         self._ended: IntervalCounts | None = None
@@ -209,6 +215,9 @@ class Controller:
             make_before_break_share=self._settings.make_before_break_share,
             scale_in=not frozen,
         )
+        if self._share is not None:
+            self._share.expect(forecast)
+            actions = dataclasses.replace(actions, function_share=self._share.change(seen))
         report = self._backend.apply(actions)
         self._memory.applied(begin_s, report)
         self._situation.planned(plan)
@@ -270,11 +279,12 @@ class Controller:
         reactions: list[MonitorDecision] = []
         launched = sum(actions.launch.values())
         steps = 1
-        if self._monitor is not None:
+        if self._monitor is not None or self._share is not None:
             steps = max(math.ceil((until_s - begin_s) / period_s - 1e-9), 1)
         for step in range(1, steps):
             now_s = begin_s + step * period_s
             observation = self._look(now_s)
+            self._reweight(observation)
             if self._monitor is None:
                 continue
             reaction = self._monitor.react(
@@ -293,6 +303,13 @@ class Controller:
             # The plan that follows at once sees the same counts, and acts for both.
             self._monitor.watch(observation)
         return tuple(reactions), observation
+
+    def _reweight(self, observation: Observation) -> None:
+        """Set the functions' share anew where instances have come or gone."""
+        share = None if self._share is None else self._share.change(observation)
+        if share is not None:
+            name = f"weights-{observation.time_s:.3f}"
+            self._backend.apply(Actions(name, function_share=share))
 
     def _look(self, now_s: float) -> Observation:
         self._backend.advance(now_s)

@@ -21,8 +21,10 @@ class ControllerSettings:
     every ``monitor_period_s``. ``keep_until_minimum`` and ``make_before_break_share`` go to
     ``actuate``; ``max_vcpus`` and ``max_launches_per_interval`` are the limits that planners and
     monitor obey (None: without a limit). Own launches and ends that the cloud does not show yet are
-    remembered for ``remember_actions_s`` (see ``RecentActions``). The monitor's defaults are
-    those of MArk's released code.
+    remembered for ``remember_actions_s`` (see ``RecentActions``). The monitor's defaults are those
+    of MArk's released code. ``data_plane`` says how requests reach functions: ``bouncer``, what
+    instances refuse; or ``weighted``, a fixed share that the loop sets (see ``FunctionShare``) from
+    the ``weight_quantile`` of the forecast, at every decision and look of the monitor.
 
     Raises:
         ConfigError: a value is out of range or of the wrong kind; the text names the key.
@@ -42,6 +44,8 @@ class ControllerSettings:
     monitor_offer: str = "auto"
     max_vcpus: float | None = None
     max_launches_per_interval: int | None = None
+    data_plane: str = "bouncer"
+    weight_quantile: float = 0.95
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -64,6 +68,14 @@ class ControllerSettings:
             raise ConfigError(
                 "controller.monitor_period_s: must be positive and at most interval_s "
                 f"({self.interval_s}), got {self.monitor_period_s}"
+            )
+        if self.data_plane not in ("bouncer", "weighted"):
+            raise ConfigError(
+                f"controller.data_plane: expected 'bouncer' or 'weighted', got '{self.data_plane}'"
+            )
+        if not 0.0 < self.weight_quantile < 1.0:
+            raise ConfigError(
+                f"controller.weight_quantile: must lie in (0, 1), got {self.weight_quantile}"
             )
         check_monitor(
             self.monitor_weight, self.monitor_threshold_share, self.monitor_cool_down_rounds

@@ -19,6 +19,10 @@ def frozen_floats(values: Any) -> NDArray[np.float64]:
 def frozen_integers(values: Any) -> NDArray[np.int64]:
     """Return a read-only int64 copy of ``values``; fractions are refused."""
     array = np.asarray(values)
+    if array.dtype == np.int64:  # what observations are made of, several times a minute
+        copied = array.copy()
+        copied.setflags(write=False)
+        return copied
     whole = np.issubdtype(array.dtype, np.integer)
     rounded = np.array(array if whole else np.rint(array), dtype=np.int64)
     if not whole and array.size and not np.allclose(array, rounded, atol=1e-6):

@@ -60,6 +60,7 @@ def new_state(
     )
     counters[Counter.RECORD] = int(settings.record_requests)
     counters[Counter.REVOCABLE] = int(settings.revocable)
+    counters[Counter.OVERFLOWS] = int(settings.overflows)
     limit = 1
     if function is not None:
         limit = function.concurrency_limit

@@ -156,6 +156,16 @@ class RequestEngine:
         if self.function is not None:
             kernel.provision_functions(self._address, count, at_s)
 
+    def set_function_share(self, share: float) -> None:
+        """Send that share of the requests to functions from now on, whatever servers could do.
+
+        Raises:
+            ConfigError: the share does not lie in [0, 1].
+        """
+        if not 0.0 <= share <= 1.0:
+            raise ConfigError(f"RequestEngine: function share must lie in [0, 1], got {share}")
+        self._state.scalars[Scalar.FUNCTION_SHARE] = share
+
     def serve(self, arrivals_s: NDArray[np.float64]) -> None:
         """Serve requests that arrive at the given times, shape (requests,).
 

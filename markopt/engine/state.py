@@ -81,6 +81,7 @@ class Scalar(IntEnum):
     FUNCTION_BURST_PER_S = 14
     FUNCTION_BURST_LEFT = 15
     FUNCTION_BURST_LEFT_AT_S = 16
+    FUNCTION_SHARE = 17
 
 
 class Counter(IntEnum):
@@ -115,6 +116,7 @@ class Counter(IntEnum):
     REVOCABLE = 26
     JOURNAL = 27
     FUNCTION_PROVISIONED_STEPS = 28
+    OVERFLOWS = 29
 
 
 class EngineState(NamedTuple):

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import math
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from markopt.workload.trace import RequestTrace, Trace
 
 _FORMS = "'second,requests', 'timestamp_s,rate_rps', or a column 'arrival_s'"
 _GZIP_MAGIC = b"\x1f\x8b"
+_NOT_BLANK = re.compile(rb"\S")
 
 
 def read_trace(path: str | Path) -> Trace | RequestTrace:
@@ -106,16 +108,15 @@ def _header(content: bytes, shown: str) -> list[str]:
 def _columns(
     content: bytes, header: list[str], wanted: tuple[str, ...], shown: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    from pyarrow import ArrowInvalid, BufferReader, float64
+    from pyarrow import ArrowInvalid, BufferReader, default_memory_pool, float64, py_buffer
     from pyarrow import csv as arrow_csv
 
     start = content.find(b"\n") + 1
-    body = content[start:] if start else b""
-    if not body.strip():
+    if not start or _NOT_BLANK.search(content, start) is None:
         raise DataError(f"{shown}: no rows; expected at least two after the header")
     try:
         table = arrow_csv.read_csv(
-            BufferReader(body),
+            BufferReader(py_buffer(content).slice(start)),
             read_options=arrow_csv.ReadOptions(column_names=header, use_threads=False),
             convert_options=arrow_csv.ConvertOptions(
                 include_columns=list(wanted), column_types=dict.fromkeys(wanted, float64())
@@ -123,7 +124,9 @@ def _columns(
         )
     except ArrowInvalid as error:
         _explain(content, header, wanted, shown, str(error).splitlines()[0])
-    columns = [np.asarray(table.column(name).to_numpy(), dtype=np.float64) for name in wanted]
+    columns = [np.array(table.column(name).to_numpy(), dtype=np.float64) for name in wanted]
+    del table
+    default_memory_pool().release_unused()
     times_s, values = columns[0], columns[-1]
     steps = np.diff(times_s)
     ordered = np.all(steps >= 0.0) if len(wanted) == 1 else np.all(steps > 0.0)

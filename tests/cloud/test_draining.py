@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from markopt.cloud.simulated import SimulationSettings
+from markopt.cloud.simulated.markets import DrawnSettings
 from markopt.core import Actions, InstanceState
 from markopt.engine import Path
 from tests.cloud.worlds import CONSTANT, Poisson, Times, cloud, launches, offer
@@ -107,7 +108,7 @@ def test_an_instance_that_does_not_serve_yet_ends_at_once_whatever_the_deadline(
 
 def test_requests_in_a_queue_are_lost_with_a_spot_instance_that_is_taken_without_notice() -> None:
     settings = SimulationSettings(
-        bouncer="none", spot_notice_s=0.0, spot_shock_share=0.0, launch=CONSTANT
+        bouncer="none", spot_notice_s=0.0, market=DrawnSettings(shock_share=0.0), launch=CONSTANT
     )
     backend = cloud(
         [offer(SPOT, hazard_per_h=1800.0)],
@@ -130,7 +131,11 @@ def test_requests_in_a_queue_are_lost_with_a_spot_instance_that_is_taken_without
 
 def test_a_draining_spot_instance_loses_at_its_interruption_what_it_still_holds() -> None:
     settings = SimulationSettings(
-        bouncer="none", spot_notice_s=0.5, spot_shock_share=0.0, launch=CONSTANT, queue_limit_s=50.0
+        bouncer="none",
+        spot_notice_s=0.5,
+        market=DrawnSettings(shock_share=0.0),
+        launch=CONSTANT,
+        queue_limit_s=50.0,
     )
     lost = 0
     for seed in range(10):
@@ -158,7 +163,7 @@ def test_a_draining_spot_instance_loses_at_its_interruption_what_it_still_holds(
 
 
 def test_a_noticed_instance_is_replaced_while_it_serves_and_both_are_billed() -> None:
-    settings = SimulationSettings(spot_shock_share=0.0, launch=CONSTANT)
+    settings = SimulationSettings(market=DrawnSettings(shock_share=0.0), launch=CONSTANT)
     backend = cloud(
         [offer(SPOT, hazard_per_h=40.0, launch_delay_s=60.0), offer(launch_delay_s=60.0)],
         arrivals=Poisson(4.0),
@@ -185,7 +190,7 @@ def test_a_noticed_instance_is_replaced_while_it_serves_and_both_are_billed() ->
 
 
 def test_a_spot_instance_whose_notice_comes_while_it_boots_may_serve_for_the_rest() -> None:
-    settings = SimulationSettings(spot_shock_share=0.0, launch=CONSTANT)
+    settings = SimulationSettings(market=DrawnSettings(shock_share=0.0), launch=CONSTANT)
     spot = offer(SPOT, hazard_per_h=3.6e6, launch_delay_s=30.0)
     backend = cloud([spot], arrivals=Poisson(5.0), settings=settings, end_s=200.0, record=True)
     backend.apply(Actions("d", launch={SPOT: 1}))

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from markopt.capacity import OfferSelection, build_function
 from markopt.catalog import load_catalog, load_profiles
+from markopt.cloud.simulated import SimulatedCloud, SimulationSettings
 from markopt.core import Actions, Service, Slo
 from markopt.engine import Path
-from tests.cloud.worlds import Poisson, Times, cloud, function
+from markopt.errors import ConfigError
+from tests.cloud.worlds import Poisson, Times, cloud, function, offer
 
 
 @settings(max_examples=40, deadline=None)
@@ -104,6 +106,51 @@ def test_a_cloud_without_functions_refuses_to_warm_any() -> None:
     assert report.refused == ("warm 3 functions: no function is on offer",)
     assert backend.apply(Actions("e", warm_functions=0)).refused == ()
     assert "warm" not in backend.close().cost_usd
+
+
+def weighted(**changes: object) -> SimulatedCloud:
+    rules = SimulationSettings(data_plane="weighted", **changes)
+    return cloud(
+        [offer()],
+        arrivals=Poisson(50.0),
+        function=function(cold_start_s=0.0),
+        fleet={"c5.large/on_demand": 1},
+        end_s=600.0,
+        record=True,
+        settings=rules,
+    )
+
+
+def test_with_fixed_shares_functions_get_their_share_and_overflow_is_refused() -> None:
+    backend = weighted()
+    backend.apply(Actions("d1", function_share=0.3))
+    backend.advance(600.0)
+    backend.close()
+    _, path = backend.request_results()
+    shares = np.bincount(path, minlength=5) / len(path)
+    assert shares[Path.FUNCTION_WARM] + shares[Path.FUNCTION_COLD] == pytest.approx(0.3, abs=0.01)
+    # One server of 10 requests/s is offered 35: most of them are turned away, none is sent on.
+    assert shares[Path.INSTANCES] < 0.21
+    assert shares[Path.REFUSED] > 0.45
+
+
+def test_requests_drawn_for_functions_do_not_depend_on_the_fleet() -> None:
+    drawn = []
+    for count in (1, 7):
+        backend = weighted()
+        backend.apply(Actions("d1", {"c5.large/on_demand": count}, function_share=0.3))
+        backend.advance(600.0)
+        backend.close()
+        path = backend.request_results()[1]
+        drawn.append((path == Path.FUNCTION_WARM) | (path == Path.FUNCTION_COLD))
+    np.testing.assert_array_equal(*drawn)
+
+
+def test_a_share_needs_the_weighted_data_plane() -> None:
+    with pytest.raises(ConfigError, match="data_plane=weighted"):
+        cloud([offer()], function=function()).apply(Actions("d1", function_share=0.3))
+    with pytest.raises(ConfigError, match=r"must lie in \[0, 1\]"):
+        weighted().apply(Actions("d1", function_share=1.3))
 
 
 def test_requests_beyond_the_burst_limit_are_throttled_and_counted() -> None:

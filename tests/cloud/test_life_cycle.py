@@ -269,9 +269,6 @@ def test_an_initial_fleet_of_an_unknown_offer_is_an_error_that_lists_the_known()
         ("arrival_block_s", float("nan"), "must be positive"),
         ("drain_deadline_s", -1.0, "must not be negative"),
         ("spot_notice_s", -1.0, "must not be negative"),
-        ("spot_outage_s", float("nan"), "must not be negative"),
-        ("spot_shock_share", 1.1, r"must lie in \[0, 1\]"),
-        ("spot_shock_size", 0.0, r"must lie in \(0, 1\]"),
     ],
 )
 def test_a_setting_out_of_range_is_an_error_that_names_it(

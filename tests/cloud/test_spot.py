@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from markopt.cloud.simulated import SimulatedCloud, SimulationSettings
-from markopt.cloud.simulated.market import SpotMarket
+from markopt.cloud.simulated.markets import DrawnMarket, DrawnSettings
 from markopt.core import Actions, InstanceState
+from markopt.errors import ConfigError
 from tests.cloud.worlds import CONSTANT, Poisson, cloud, offer
 
 SPOT = "c5.large/spot"
@@ -18,7 +19,9 @@ HOUR_S = 3600.0
 
 def lives(shock_share: float, *, seed: int, hours: float = 20.0) -> tuple[float, int]:
     """Keep a fleet of spot instances going; return instance-hours exposed and interruptions."""
-    settings = SimulationSettings(spot_shock_share=shock_share, spot_outage_s=0.0, launch=CONSTANT)
+    settings = SimulationSettings(
+        market=DrawnSettings(shock_share=shock_share, outage_s=0.0), launch=CONSTANT
+    )
     spot = offer(SPOT, hazard_per_h=0.5, launch_delay_s=10.0)
     backend = cloud([spot], fleet={SPOT: 40}, settings=settings, end_s=hours * HOUR_S, seed=seed)
     exposed_s = 0.0
@@ -46,17 +49,16 @@ def test_interruptions_come_at_the_offers_hazard_however_they_are_shared(
     assert interruptions > 500
 
 
-def market(**changes: float) -> SpotMarket:
-    return SpotMarket(
+def market(**changes: float) -> DrawnMarket:
+    return DrawnMarket(
         [offer(SPOT, hazard_per_h=0.6), offer("p2.xlarge/spot", hazard_per_h=0.6)],
-        SimulationSettings(**changes),  # type: ignore[arg-type]
-        start_s=0.0,
+        DrawnSettings(**changes),
         seed=np.random.SeedSequence(3),
     )
 
 
 def test_shocks_strike_a_pool_at_their_share_of_the_hazard_over_their_size() -> None:
-    spot = market(spot_shock_share=0.5, spot_shock_size=0.25)
+    spot = market(shock_share=0.5, shock_size=0.25)
     gaps, time_s = [], 0.0
     for _ in range(4000):
         next_s = spot.next_shock_s("c5.large/us-east-1", time_s)
@@ -68,18 +70,18 @@ def test_shocks_strike_a_pool_at_their_share_of_the_hazard_over_their_size() -> 
 
 
 def test_a_shock_takes_its_share_of_the_instances() -> None:
-    spot = market(spot_shock_size=0.25)
+    spot = market(shock_size=0.25)
     taken = [
         spot.strike("c5.large/us-east-1", np.zeros(50, np.bool_), 0.0).sum() for _ in range(400)
     ]
     assert np.mean(taken) == pytest.approx(12.5, rel=0.05)
     assert spot.strike("c5.large/us-east-1", np.zeros(0, np.bool_), 0.0).size == 0
-    whole = market(spot_shock_size=1.0)
+    whole = market(shock_size=1.0)
     assert whole.strike("c5.large/us-east-1", np.zeros(30, np.bool_), 0.0).all()
 
 
 def test_instances_are_interrupted_alone_at_the_rest_of_the_hazard() -> None:
-    spot = market(spot_shock_share=0.25)
+    spot = market(shock_share=0.25)
     one = offer(SPOT, hazard_per_h=0.6)
     waits = [spot.own_interruption_s(one, 100.0) - 100.0 for _ in range(4000)]
     assert min(waits) > 0.0
@@ -89,7 +91,7 @@ def test_instances_are_interrupted_alone_at_the_rest_of_the_hazard() -> None:
 def test_on_demand_instances_are_never_interrupted() -> None:
     spot = market()
     assert spot.own_interruption_s(offer(hazard_per_h=0.6), 0.0) == math.inf
-    settings = SimulationSettings(spot_shock_size=1.0, spot_outage_s=1e6)
+    settings = SimulationSettings(market=DrawnSettings(shock_size=1.0, outage_s=1e6))
     offers = [offer(), offer(SPOT, hazard_per_h=20.0)]
     backend = cloud(offers, fleet={"c5.large/on_demand": 10, SPOT: 10}, settings=settings, seed=4)
     backend.advance(HOUR_S)
@@ -102,7 +104,7 @@ def test_on_demand_instances_are_never_interrupted() -> None:
 
 
 def test_a_pool_gives_nothing_after_a_shock_until_its_outage_is_over() -> None:
-    spot = market(spot_outage_s=600.0)
+    spot = market(outage_s=600.0)
     one = offer(SPOT)
     other = offer("p2.xlarge/spot")
     outages = []
@@ -118,7 +120,9 @@ def test_a_pool_gives_nothing_after_a_shock_until_its_outage_is_over() -> None:
 
 
 def test_a_refused_launch_names_the_pool_and_costs_nothing() -> None:
-    settings = SimulationSettings(spot_shock_share=1.0, spot_shock_size=0.1, spot_outage_s=1e7)
+    settings = SimulationSettings(
+        market=DrawnSettings(shock_share=1.0, shock_size=0.1, outage_s=1e7)
+    )
     backend = cloud([offer(SPOT, hazard_per_h=30.0)], settings=settings)
     backend.advance(HOUR_S)
     report = backend.apply(Actions("d", launch={SPOT: 2}))
@@ -172,7 +176,10 @@ def test_interrupted_instances_answer_all_that_they_hold_before_they_are_taken(
     bouncer: str, dispatcher: str
 ) -> None:
     settings = SimulationSettings(
-        bouncer=bouncer, dispatcher=dispatcher, queue_limit_s=20.0, spot_shock_size=0.9
+        bouncer=bouncer,
+        dispatcher=dispatcher,
+        queue_limit_s=20.0,
+        market=DrawnSettings(shock_size=0.9),
     )
     spot = offer(SPOT, hazard_per_h=6.0, service_times_s=(0.08, 0.1, 0.12, 0.15), launch_delay_s=30)
     # Overloaded at times, so that whoever is taken holds something.
@@ -198,7 +205,7 @@ def test_interrupted_instances_answer_all_that_they_hold_before_they_are_taken(
 
 
 def test_an_instance_that_is_taken_while_booting_never_serves() -> None:
-    settings = SimulationSettings(spot_shock_share=0.0, launch=CONSTANT)
+    settings = SimulationSettings(market=DrawnSettings(shock_share=0.0), launch=CONSTANT)
     # Noticed within milliseconds, and ready half a second before it is taken: too late to answer
     # what it would take on.
     spot = offer(SPOT, hazard_per_h=3.6e6, launch_delay_s=119.5)
@@ -253,3 +260,18 @@ def test_what_is_bought_in_one_pool_changes_neither_another_pools_shocks_nor_the
     np.testing.assert_array_equal(counts[0], counts[1])
     assert outages[0] == outages[1]
     assert not all(gives for _, gives in outages[0])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("outage_s", float("nan"), "must not be negative"),
+        ("shock_share", 1.1, r"must lie in \[0, 1\]"),
+        ("shock_size", 0.0, r"must lie in \(0, 1\]"),
+    ],
+)
+def test_a_setting_out_of_range_is_an_error_that_names_it(
+    key: str, value: float, expected: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"cloud\.market\.{key}: {expected}"):
+        DrawnSettings(**{key: value})

@@ -38,6 +38,8 @@ def run_engine(script: Script, *, advance_between: bool = False) -> tuple[Reques
                 slot = slots.pop(change.value % len(slots))
                 removed.append((slot, engine.life(slot)))
                 removed_end_s.append(engine.remove_server(slot))
+        elif change.verb == "share":
+            engine.set_function_share(change.value / 10)
         elif change.verb == "take":
             known = [*slots, *removed]
             if known:

@@ -27,7 +27,7 @@ class Change:
     """A change of the fleet: ``add`` a server of kind ``value`` that is taken after ``lasts_s``,
     ``remove`` the server that stands at place ``value`` (modulo their number) among those in
     service, ``take`` the one at that place among those in service and the removed ones after
-    ``lasts_s``, or ``provision`` functions.
+    ``lasts_s``, ``provision`` functions, or send a ``share`` of ``value`` tenths to them.
     """
 
     time_s: float
@@ -330,6 +330,7 @@ class RequestPath:
         self.numbers_used = 0
         self.vacated: list[int] = []
         self.last_turn = 0.0
+        self.function_share = 0.0
         count = len(script.arrivals_s)
         self.outcome = Outcome([nan] * count, [-1] * count)
 
@@ -376,11 +377,17 @@ class RequestPath:
             if known:
                 server = known[change.value % len(known)]
                 server.taken_s = min(server.taken_s, change.time_s + change.lasts_s)
+        elif change.verb == "share":
+            self.function_share = change.value / 10
         elif self.functions is not None:
             self.functions.provision(change.value)
 
     def _arrive(self, request: int) -> None:
         settings = self.script.settings
+        if hashed(self.script.seed + 4, request) / 2**64 < self.function_share:
+            if self.functions is None or not self.functions.invoke(request):
+                self.outcome.path[request] = int(Path.REFUSED)
+            return
         if settings.dispatcher is Dispatcher.WEIGHTED_ROUND_ROBIN:
             server = self._whose_turn_it_is()
         elif settings.dispatcher is Dispatcher.POWER_OF_TWO:
@@ -393,7 +400,12 @@ class RequestPath:
             server.join(request)
             return
         may_spill = settings.bouncer != Bouncer.NONE or not self.servers
-        if may_spill and self.functions is not None and self.functions.invoke(request):
+        if (
+            settings.overflows
+            and may_spill
+            and self.functions is not None
+            and self.functions.invoke(request)
+        ):
             return
         self.outcome.path[request] = int(Path.REFUSED)
 

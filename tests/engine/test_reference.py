@@ -74,7 +74,7 @@ def scripts(draw: st.DrawFn) -> Script:
         Change(0.0, "add", k % len(kinds), draw(lives_s)) for k in range(draw(st.integers(0, 7)))
     ]
     revocable = draw(st.booleans())
-    verbs = st.sampled_from(["add", "remove", "provision", *["take"] * revocable])
+    verbs = st.sampled_from(["add", "remove", "provision", "share", *["take"] * revocable])
     moves = st.tuples(st.integers(0, last), verbs, st.integers(0, 9), ticks(0, 128))
     changes = [
         Change(at * GRID_S, verb, value % len(kinds), inf)
@@ -89,6 +89,7 @@ def scripts(draw: st.DrawFn) -> Script:
             bouncer=draw(st.sampled_from(Bouncer)),
             bouncer_queue_length=draw(st.sampled_from([None, None, 1, 3])),
             queue_limit_s=draw(ticks(0, 256)),
+            overflows=draw(st.sampled_from([True, True, False])),
             record_requests=True,
             revocable=revocable,
         ),

@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from markopt.capacity import server_kind
 from markopt.cloud.simulated.api import Api
 from markopt.cloud.simulated.arrivals import ArrivalBuffer, arrival_generator, stream
-from markopt.cloud.simulated.availability import ReplayedMarket, read_availability
 from markopt.cloud.simulated.boot import LaunchDraws
 from markopt.cloud.simulated.clock import Clock
 from markopt.cloud.simulated.fleet import Fleet
 from markopt.cloud.simulated.life import InstanceLife
-from markopt.cloud.simulated.market import Market, SpotMarket
 from markopt.cloud.simulated.settings import SimulationSettings
 from markopt.cloud.simulated.shortage import Shortages
 from markopt.core import (
@@ -88,6 +86,7 @@ class SimulatedCloud:
                 dispatcher=settings.dispatch_rule,
                 bouncer=settings.bouncer_rule,
                 bouncer_queue_length=settings.bouncer_queue_length,
+                overflows=settings.data_plane == "bouncer",
                 queue_limit_s=settings.queue_limit_s,
                 bin_s=settings.bin_s,
                 latency_window_s=settings.latency_window_s,
@@ -100,7 +99,7 @@ class SimulatedCloud:
             end_s=end_s,
             seed=int(service_seed.generate_state(1)[0]),
         )
-        market = spot_market(offers, settings, start_s=start_s, end_s=end_s, seed=spot_seed)
+        market = settings.market.build(offers, start_s=start_s, end_s=end_s, seed=spot_seed)
         rt_max_s = service.slo.rt_max_s
         queue_s = settings.queue_limit_s if settings.bouncer_rule is Bouncer.NONE else 0.0
         self._fleet = Fleet(
@@ -167,6 +166,8 @@ class SimulatedCloud:
         terminated = self._terminate(actions.terminate, refused)
         if actions.warm_functions is not None:
             self._set_warm(actions.warm_functions, refused)
+        if actions.function_share is not None:
+            self._engine.set_function_share(actions.function_share)
         report = ActionReport(actions.decision_id, launched, terminated, tuple(refused))
         self._reports[actions.decision_id] = report
         return report
@@ -270,6 +271,14 @@ class SimulatedCloud:
                     f"Actions '{actions.decision_id}': launch of '{name}' must not be negative, "
                     f"got {number}"
                 )
+        share = actions.function_share
+        if share is not None and not (
+            self._settings.data_plane == "weighted" and 0.0 <= share <= 1.0
+        ):
+            raise ConfigError(
+                f"Actions '{actions.decision_id}': function_share must lie in [0, 1] and goes with "
+                f"data_plane=weighted, got {share} with data_plane={self._settings.data_plane}"
+            )
         if actions.warm_functions is not None and actions.warm_functions < 0:
             raise ConfigError(
                 f"Actions '{actions.decision_id}': warm_functions must not be negative, got "
@@ -321,41 +330,6 @@ class SimulatedCloud:
             kept = self._engine.provisioned_functions
             cost["warm"] = self._warm_usd + kept * open_s * function.warm_price_usd_per_s
         return cost
-
-
-def spot_market(
-    offers: Sequence[Offer],
-    settings: SimulationSettings,
-    *,
-    start_s: float,
-    end_s: float,
-    seed: np.random.SeedSequence,
-) -> Market:
-    """Return the market that the settings ask for: drawn from hazards, or a recorded capacity.
-
-    Raises:
-        ConfigError: a trace is not in the file, or too short.
-        DataError: the file cannot be read.
-    """
-    path = settings.spot_availability
-    if path is None:
-        return SpotMarket(offers, settings, start_s=start_s, seed=seed)
-    traces = read_availability(path)
-    for name in settings.spot_availability_traces or ():
-        if name not in traces:
-            raise ConfigError(
-                f"cloud.spot_availability_traces: {path} has no trace '{name}'; it has "
-                f"{len(traces)}, the first is '{next(iter(traces))}'"
-            )
-    return ReplayedMarket(
-        offers,
-        [traces[name] for name in settings.spot_availability_traces or traces],
-        start_s=start_s,
-        end_s=end_s,
-        offset_s=settings.spot_availability_offset_s,
-        scale=settings.spot_availability_scale,
-        seed=seed,
-    )
 
 
 def _function_kind(function: FunctionOffer | None) -> FunctionKind | None:

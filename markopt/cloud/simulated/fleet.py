@@ -13,7 +13,7 @@ from markopt.cloud.simulated.boot import Launch, LaunchDraws
 from markopt.cloud.simulated.clock import Clock
 from markopt.cloud.simulated.instance import Instance, InstanceBill
 from markopt.cloud.simulated.life import InstanceLife, Lives
-from markopt.cloud.simulated.market import Market
+from markopt.cloud.simulated.markets import Market
 from markopt.cloud.simulated.settings import SimulationSettings
 from markopt.cloud.simulated.shortage import Shortages
 from markopt.core import InstanceState, InstanceStatus, Offer, PurchaseOption

@@ -1,4 +1,4 @@
-"""What became of each instance, and when: bills and results can be held against it."""
+"""What became of each instance, and when: what bills and results can be held against."""
 
 from __future__ import annotations
 

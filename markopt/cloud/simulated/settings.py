@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from markopt.cloud.simulated.api import ApiSettings
 from markopt.cloud.simulated.boot import LaunchSettings
+from markopt.cloud.simulated.markets import DrawnSettings, MarketSettings
 from markopt.cloud.simulated.shortage import ShortageSettings
 from markopt.engine import Bouncer, Dispatcher
 from markopt.errors import ConfigError
@@ -23,6 +24,9 @@ class SimulationSettings:
             requests, ``none`` nothing.
         bouncer_queue_length: how many unanswered requests ``queue_length`` allows per server; None:
             what it can answer within ``RT_max``.
+        data_plane: ``bouncer``: what servers refuse is sent on to functions (MArk, HAProxy);
+            ``weighted``: functions get a fixed share, and what a server refuses is refused (AWS's
+            load balancer).
         queue_limit_s: without the bouncer, requests that would wait longer are refused.
         bin_s: width of the bins that an observer sees.
         latency_window_s: response times are also kept by windows of this length; None: not.
@@ -33,14 +37,7 @@ class SimulationSettings:
         shortage: insufficient capacity of pools for what is not spot.
         api: throttling, errors and eventual consistency of launches and ends.
         spot_notice_s: time between the notice of a spot interruption and the interruption.
-        spot_shock_share: share of the interruption hazard that comes as shocks to a whole pool.
-        spot_shock_size: share of a pool's instances that one shock takes.
-        spot_outage_s: mean time after a shock in which the pool gives no instances.
-        spot_availability: CSV of recorded capacity (``trace_id,start_s,end_s,value``) that is
-            replayed instead of hazards and shocks; None draws them.
-        spot_availability_traces: which of its traces the pools, by name, take in turn; None: all.
-        spot_availability_offset_s: where in the record the simulated span begins.
-        spot_availability_scale: instances per recorded one.
+        market: when spot instances are refused and interrupted, and what they cost.
 
     Raises:
         ConfigError: a value is out of range.
@@ -49,6 +46,7 @@ class SimulationSettings:
     dispatcher: str = "least_expected_delay"
     bouncer: str = "predicted_deadline"
     bouncer_queue_length: int | None = None
+    data_plane: str = "bouncer"
     queue_limit_s: float = 60.0
     bin_s: float = 5.0
     latency_window_s: float | None = 3600.0
@@ -58,13 +56,7 @@ class SimulationSettings:
     shortage: ShortageSettings = field(default_factory=ShortageSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     spot_notice_s: float = 120.0
-    spot_shock_share: float = 0.5
-    spot_shock_size: float = 0.5
-    spot_outage_s: float = 600.0
-    spot_availability: str | None = None
-    spot_availability_traces: tuple[str, ...] | None = None
-    spot_availability_offset_s: float = 0.0
-    spot_availability_scale: int = 1
+    market: MarketSettings = field(default_factory=DrawnSettings)
 
     def __post_init__(self) -> None:
         rules = [rule.name.lower() for rule in Dispatcher]
@@ -77,6 +69,10 @@ class SimulationSettings:
             raise ConfigError(
                 f"cloud.bouncer_queue_length: must be at least 1, got {self.bouncer_queue_length}"
             )
+        if self.data_plane not in ("bouncer", "weighted"):
+            raise ConfigError(
+                f"cloud.data_plane: expected 'bouncer' or 'weighted', got '{self.data_plane}'"
+            )
         for key in ("queue_limit_s", "bin_s", "arrival_block_s", "latency_window_s"):
             value = getattr(self, key)
             if value is not None and not value > 0.0:
@@ -84,25 +80,13 @@ class SimulationSettings:
         for key in (
             "drain_deadline_s",
             "spot_notice_s",
-            "spot_outage_s",
-            "spot_availability_offset_s",
         ):
             value = getattr(self, key)
             if value is not None and not value >= 0.0:
                 raise ConfigError(f"cloud.{key}: must not be negative, got {value}")
-        if not 0.0 <= self.spot_shock_share <= 1.0:
+        if not isinstance(self.market, MarketSettings):
             raise ConfigError(
-                f"cloud.spot_shock_share: must lie in [0, 1], got {self.spot_shock_share}"
-            )
-        if not 0.0 < self.spot_shock_size <= 1.0:
-            raise ConfigError(
-                f"cloud.spot_shock_size: must lie in (0, 1], got {self.spot_shock_size}"
-            )
-
-        if self.spot_availability_scale < 1:
-            raise ConfigError(
-                f"cloud.spot_availability_scale: must be at least 1, got "
-                f"{self.spot_availability_scale}"
+                f"cloud.market: expected a market (cloud/market=NAME), got {self.market!r}"
             )
 
     @property

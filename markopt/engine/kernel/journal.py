@@ -29,7 +29,7 @@ def enter_answer(s, slot, arrival_s, completion_s, index):
 
 @inlined
 def take_entries(s, slot, life, taken_s):
-    """Let a server, named by slot and life, be taken at ``taken_s`` at the latest."""
+    """Let the server that had ``slot`` in its life ``life`` be taken by ``taken_s``."""
     for at in range(s.counters[_JOURNAL]):
         if s.journal_slot[at] == slot and s.journal_life[at] == life:
             s.journal_taken_s[at] = min(s.journal_taken_s[at], taken_s)

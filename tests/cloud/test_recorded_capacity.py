@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from markopt.cloud.simulated import SimulationSettings
-from markopt.cloud.simulated.availability import (
+from markopt.cloud.simulated.markets.recorded_capacity import (
     AvailabilityTrace,
-    ReplayedMarket,
+    RecordedCapacityMarket,
+    RecordedCapacitySettings,
     read_availability,
 )
 from markopt.core import Actions
@@ -35,8 +36,7 @@ def record(tmp_path: Path) -> str:
 def replayed(record: str, **changes: object) -> SimulationSettings:
     return SimulationSettings(
         launch=CONSTANT,
-        spot_availability=record,
-        **changes,  # type: ignore[arg-type]
+        market=RecordedCapacitySettings(record, **changes),  # type: ignore[arg-type]
     )
 
 
@@ -79,9 +79,9 @@ def test_a_noticed_instance_is_not_taken_twice_when_capacity_falls_again(tmp_pat
 def test_offset_and_scale_read_the_record_from_elsewhere_in_other_units(record: str) -> None:
     chosen = replayed(
         record,
-        spot_availability_traces=("a",),
-        spot_availability_offset_s=700.0,
-        spot_availability_scale=5,
+        traces=("a",),
+        offset_s=700.0,
+        scale=5,
     )
     backend = cloud([offer(SPOT)], settings=chosen, start_s=40.0, end_s=1000.0)
     assert len(backend.apply(Actions("d", launch={SPOT: 99})).launched[SPOT]) == 5
@@ -116,7 +116,7 @@ def test_never_do_more_instances_stay_than_the_record_gives(
     trace = AvailabilityTrace(
         "drawn", np.arange(len(counts)) * 100.0, np.array(counts), len(counts) * 100.0
     )
-    market = ReplayedMarket(
+    market = RecordedCapacityMarket(
         [offer(SPOT)],
         [trace],
         start_s=0.0,
@@ -165,11 +165,11 @@ def test_a_missing_record_an_unknown_trace_and_a_short_one_are_named(record: str
     with pytest.raises(DataError, match=r"nowhere\.csv"):
         cloud([offer(SPOT)], settings=replayed("nowhere.csv"))
     with pytest.raises(ConfigError, match="has no trace 'z'"):
-        cloud([offer(SPOT)], settings=replayed(record, spot_availability_traces=("z",)))
+        cloud([offer(SPOT)], settings=replayed(record, traces=("z",)))
     with pytest.raises(ConfigError, match="ends at 3600 s, but 7200 s are needed"):
         cloud([offer(SPOT)], settings=replayed(record), end_s=7200.0)
-    with pytest.raises(ConfigError, match="spot_availability_scale"):
-        replayed(record, spot_availability_scale=0)
+    with pytest.raises(ConfigError, match=r"cloud\.market\.scale"):
+        replayed(record, scale=0)
 
 
 def test_the_real_traces_are_read_and_replayed() -> None:
@@ -180,6 +180,6 @@ def test_the_real_traces_are_read_and_replayed() -> None:
     traces = read_availability(path)
     assert len(traces) == 34
     assert all(trace.end_s > 86400.0 for trace in traces.values())
-    backend = cloud([offer(SPOT)], settings=replayed(str(path), spot_availability_scale=8))
+    backend = cloud([offer(SPOT)], settings=replayed(str(path), scale=8))
     backend.advance(3600.0)
     backend.close()

@@ -6,16 +6,71 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from markopt.cloud.simulated.markets.protocol import Market, spot_pools
 from markopt.core import Offer, PurchaseOption
 from markopt.errors import ConfigError, DataError
 from markopt.resources import resolve_data_path
 
 _COLUMNS = ["trace_id", "start_s", "end_s", "value"]
+
+
+@final
+@dataclass(frozen=True)
+class RecordedCapacitySettings:
+    """Recorded capacity is replayed: what it does not cover is refused or interrupted.
+
+    Args:
+        path: CSV of recorded capacity, ``trace_id,start_s,end_s,value``.
+        traces: which of its traces the pools, by name, take in turn; None: all.
+        offset_s: where in the record the simulated span begins.
+        scale: instances per recorded one.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    path: str
+    traces: Sequence[str] | None = None
+    offset_s: float = 0.0
+    scale: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.offset_s >= 0.0:
+            raise ConfigError(f"cloud.market.offset_s: must not be negative, got {self.offset_s}")
+        if self.scale < 1:
+            raise ConfigError(f"cloud.market.scale: must be at least 1, got {self.scale}")
+
+    def build(
+        self, offers: Sequence[Offer], *, start_s: float, end_s: float, seed: np.random.SeedSequence
+    ) -> Market:
+        """Return the market of these offers.
+
+        Raises:
+            ConfigError: a trace is not in the file, or too short for the span.
+            DataError: the file cannot be read.
+        """
+        traces = read_availability(self.path)
+        for name in self.traces or ():
+            if name not in traces:
+                raise ConfigError(
+                    f"cloud.market.traces: {self.path} has no trace '{name}'; it has "
+                    f"{len(traces)}, the first is '{next(iter(traces))}'"
+                )
+        return RecordedCapacityMarket(
+            offers,
+            [traces[name] for name in self.traces or traces],
+            start_s=start_s,
+            end_s=end_s,
+            offset_s=self.offset_s,
+            scale=self.scale,
+            seed=seed,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +139,8 @@ def _trace(where: str, name: str, runs: pd.DataFrame) -> AvailabilityTrace:
     return AvailabilityTrace(name, starts_s, values.astype(np.int64), float(ends_s[-1]))
 
 
-class ReplayedMarket:
+@final
+class RecordedCapacityMarket:
     """Interrupts and refuses spot instances as recorded capacity demands.
 
     While a pool's capacity is below what runs in it, as many instances as are too many, drawn at
@@ -114,16 +170,16 @@ class ReplayedMarket:
         scale: int,
         seed: np.random.SeedSequence,
     ) -> None:
-        pools = sorted({o.pool for o in offers if o.purchase is PurchaseOption.SPOT})
+        pools = sorted(spot_pools(offers))
         if not traces:
-            raise ConfigError("cloud.spot_availability: needs at least one trace, got none")
+            raise ConfigError("cloud.market.path: needs at least one trace, got none")
         self._trace = {pool: traces[at % len(traces)] for at, pool in enumerate(pools)}
         for pool, trace in self._trace.items():
             if offset_s + end_s - start_s > trace.end_s + 1e-6:
                 raise ConfigError(
-                    f"cloud.spot_availability: trace '{trace.name}' of pool '{pool}' ends at "
+                    f"cloud.market.offset_s: trace '{trace.name}' of pool '{pool}' ends at "
                     f"{trace.end_s:g} s, but {offset_s + end_s - start_s:g} s are needed "
-                    f"(spot_availability_offset_s + the simulated span)"
+                    f"(offset_s + the simulated span)"
                 )
         self._shift_s = offset_s - start_s
         self._scale = scale
