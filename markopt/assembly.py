@@ -115,7 +115,8 @@ class ConfigParts:
         workload = self._workload(span)
         selection = instantiate(config.catalog, "catalog")
         prices = catalog.load_catalog(selection.catalog)
-        profiles = catalog.load_profiles(selection.profiles).of(service.name)
+        book = catalog.load_profiles(selection.profiles)
+        profiles = catalog.with_scaled(book.of(service.name), prices)
         offers = capacity.build_offers(service, prices, profiles, selection)
         function = capacity.build_function(service, prices, profiles, selection)
         with late_bar("Calibrating capacities", len({o.instance_type for o in offers})) as bar:
