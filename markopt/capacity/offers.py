@@ -262,7 +262,9 @@ def build_function(
         platforms = [f"{kind}/{wanted}"]
     on_sale = {size.name for size in catalog.functions.sizes}
     functions = [
-        _function(name, catalog, profiles[name], selection) for name in platforms if name in on_sale
+        function_offer(name, catalog, profiles[name], selection)
+        for name in platforms
+        if name in on_sale
     ]
     if not functions:
         return None
@@ -276,9 +278,14 @@ def build_function(
     return min(functions, key=lambda f: (f.service_time_s, f.name))
 
 
-def _function(
+def function_offer(
     name: str, catalog: Catalog, profile: Profile, selection: OfferSelection
 ) -> FunctionOffer:
+    """Return one function size as the catalogue sells it, by its platform's name.
+
+    Raises:
+        CatalogError: it is not on sale, or is to be kept warm in a way that is not sold.
+    """
     terms = catalog.functions
     if terms is None:
         raise CatalogError(f"Catalogue '{catalog.name}' sells no functions")
