@@ -15,7 +15,8 @@ from markopt.evaluation.characterization.options import CPU
 from markopt.evaluation.characterization.study import Row
 
 Verdict = Literal["holds", "fails", "not decided"]
-NO_DATA, ASSUMED = "no data", "rests on assumed figures alone"
+NO_DATA = "no such platform, or none that meets the SLO"
+ASSUMED = "rests on assumed figures alone"
 
 
 @dataclass(frozen=True)
@@ -169,8 +170,18 @@ def _small_cpu(catalog: str, rows: Sequence[Row]) -> Finding:
         rule="In each family the smallest size that meets the SLO costs less per request than any "
         "larger one, on demand, in a pool at high load, each with its best batch.",
         claims=tuple(claims),
-        figures={},
+        figures=_alone(rows),
     )
+
+
+def _alone(rows: Sequence[Row]) -> dict[str, float | None]:
+    """Return what a CPU instance that serves alone costs per million, at its best batch."""
+    alone = [row for row in _pick(rows, "one", models=("IaaS",)) if row.processor == CPU]
+    found: dict[str, float | None] = {}
+    for platform in dict.fromkeys(row.platform for row in alone):
+        side = _best(platform, [row for row in alone if row.platform == platform])
+        found[f"{platform}_alone_usd_per_million"] = side.value if side else None
+    return found
 
 
 def _gpu(catalog: str, rows: Sequence[Row]) -> Finding:
