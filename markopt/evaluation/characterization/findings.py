@@ -149,8 +149,23 @@ def _pick(
 
 
 def _small_cpu(catalog: str, rows: Sequence[Row]) -> Finding:
-    claims: list[Claim] = []
     pooled = [row for row in _pick(rows, "pool", models=("IaaS",)) if row.processor == CPU]
+    known = _size_claims([row for row in pooled if row.confidence != "assumed"])
+    return Finding(
+        key="small_cpu",
+        catalog=catalog,
+        statement="Small CPU instances are cheaper per request than large ones.",
+        rule="In each family the smallest size that meets the SLO costs less per request than any "
+        "larger one, on demand, in a pool at high load, each with its best batch. Assumed sizes "
+        "count where there are no others.",
+        claims=known or _size_claims(pooled),
+        figures=_alone(rows),
+    )
+
+
+def _size_claims(pooled: Sequence[Row]) -> tuple[Claim, ...]:
+    """Return the claim that the smallest size is the cheapest, against each larger size."""
+    claims: list[Claim] = []
     for family in dict.fromkeys(row.family for row in pooled):
         sizes: dict[float, list[Row]] = {}
         for row in pooled:
@@ -163,15 +178,7 @@ def _small_cpu(catalog: str, rows: Sequence[Row]) -> Finding:
                 f"{small and small.platform} costs less per request than {large and large.platform}"
             )
             claims.append(Claim(text, "USD per million", small, large))
-    return Finding(
-        key="small_cpu",
-        catalog=catalog,
-        statement="Small CPU instances are cheaper per request than large ones.",
-        rule="In each family the smallest size that meets the SLO costs less per request than any "
-        "larger one, on demand, in a pool at high load, each with its best batch.",
-        claims=tuple(claims),
-        figures=_alone(rows),
-    )
+    return tuple(claims)
 
 
 def _alone(rows: Sequence[Row]) -> dict[str, float | None]:

@@ -16,7 +16,7 @@ WARM_UP_SHARE = 0.1
 
 _TOLERANCE_S = 1e-9
 _LARGEST_SHARE = 0.97
-_PROBED_SHARES = (0.1, 0.3, 0.5, 0.7, 0.85)
+_PROBED_SHARES = (0.85, 0.7, 0.5, 0.3, 0.1)
 _PRECISION = 0.01
 _NEGLIGIBLE_SHARE = 0.002
 _ENVIRONMENTS_SEEN = 12
@@ -131,18 +131,19 @@ def largest_rate(measure: Callable[[float], Sequence[Point]], slo: Slo, limit_rp
 
     ``measure`` gives one point per sample of arrivals. ``limit_rps`` is the saturation throughput;
     up to 97 % of it are tried, since more is overload in every second minute. Found by trying
-    rising loads until one fails, then by bisection to 1 %.
+    falling loads until one holds, then by bisection to 1 %.
     """
 
     def holds(share: float) -> bool:
         return all(point.attainment >= slo.sl_min for point in measure(share * limit_rps))
 
+    # From above: a batch that waits until it is full is late at low rates too.
     low, high = 0.0, _LARGEST_SHARE
-    for share in (*_PROBED_SHARES, _LARGEST_SHARE):
-        if not holds(share):
-            high = share
+    for share in (_LARGEST_SHARE, *_PROBED_SHARES):
+        if holds(share):
+            low = share
             break
-        low = share
+        high = share
     while high - low > _PRECISION * high and high > _NEGLIGIBLE_SHARE:
         middle = 0.5 * (low + high)
         low, high = (middle, high) if holds(middle) else (low, middle)
