@@ -138,7 +138,9 @@ def launch_characterize(arguments: Sequence[str]) -> None:
             compose(job)
     elif not set(flags) & {"-h", "--help", "--hydra-help"}:
         compose(overrides)
-    named = swept(overrides) - {"service"}
+    # The service is in the folder's name already; the seed is not, unlike a run's.
+    keys = {o.key_or_group for o in parse(overrides) if o.is_sweep_override()}
+    named = frozenset(keys - {"service"})
     _through_hydra([*flags, *overrides], None, _CharacterizeJob(named))
 
 

@@ -19,7 +19,10 @@ _UNDISCOUNTED = ("on_demand", "container", "function")
 
 
 def cost_by_platform(rows: Sequence[Row]) -> Figure:
-    """Dots of cost per million requests, at low and at high load; open ones rest on assumptions."""
+    """Dots of cost per million requests, at low and at high load.
+
+    Open ones rest on assumptions, crosses miss the SLO.
+    """
     some = list(reversed(lines(rows)))
     labels = [f"{line.pool.platform}, {line.pool.purchase}" for line in some]
     data: list[Figure] = []
@@ -32,7 +35,7 @@ def cost_by_platform(rows: Sequence[Row]) -> Figure:
             if row is not None and row.usd_per_million is not None
         ]
         costs += [row.usd_per_million or 0.0 for _, row in points]
-        symbols = [f"{symbol}-open" if row.confidence == "assumed" else symbol for _, row in points]
+        symbols = [_symbol(symbol, row) for _, row in points]
         data.append(
             {
                 "type": "scatter",
@@ -41,7 +44,12 @@ def cost_by_platform(rows: Sequence[Row]) -> Figure:
                 "x": [row.usd_per_million for _, row in points],
                 "y": [label for label, _ in points],
                 "text": [f"batch {row.batch_size}, {row.confidence}" for _, row in points],
-                "marker": {"color": shade, "size": 9, "symbol": symbols, "line": {"width": 2}},
+                "marker": {
+                    "color": shade,
+                    "size": 9,
+                    "symbol": symbols,
+                    "line": {"width": 2, "color": shade},
+                },
                 "hovertemplate": "%{y}: %{x:.4g} USD, %{text}<extra></extra>",
             }
         )
@@ -54,6 +62,12 @@ def cost_by_platform(rows: Sequence[Row]) -> Figure:
         xaxis=style.log_axis(min(costs), max(costs)) if costs else {},
     )
     return {"data": data, "layout": sheet}
+
+
+def _symbol(symbol: str, row: Row) -> str:
+    if not row.meets_slo:
+        return "x-thin-open"
+    return f"{symbol}-open" if row.confidence == "assumed" else symbol
 
 
 def cost_by_batch(rows: Sequence[Row]) -> Figure:
@@ -110,7 +124,7 @@ def latency_against_cost(rows: Sequence[Row]) -> Figure:
                     "size": 10,
                     "color": shade,
                     "symbol": ["circle" if p.cheapest_known else "circle-open" for p in points],
-                    "line": {"width": 2},
+                    "line": {"width": 2, "color": shade},
                 },
                 "hovertemplate": "%{text}: %{x:.4g} USD, %{y:.4g} ms<extra></extra>",
             }

@@ -28,7 +28,7 @@ def context(files: CharacterizationFiles) -> dict[str, Any]:
             f"Cost per platform, {catalog}",
             f"A lone stream of {document['low_rps']:.3g} requests/s on one instance, and a pool at "
             "the largest rate that meets the SLO, at the cheapest batch. Open marks rest on "
-            "assumed figures.",
+            "assumed figures; crosses miss the SLO.",
             figures.cost_by_platform(some),
         )
         section(
