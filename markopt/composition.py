@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import inspect
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -38,10 +38,15 @@ OTHER_KEYS = ("output", "save_problems_every", "record_requests", "compare", "ch
 
 @dataclass(frozen=True, eq=False)
 class Composed:
-    """A configuration, and the option that was chosen of the group ``planner`` (None: no group)."""
+    """A configuration, and the option that was chosen of the group ``planner`` (None: no group).
+
+    ``sweep`` holds what the configuration itself sweeps (``hydra.sweeper.params``): values by key,
+    separated by commas, as an override states them.
+    """
 
     config: DictConfig
     planner_option: str | None
+    sweep: Mapping[str, str] = field(default_factory=dict)
 
 
 def compose(overrides: Sequence[str], config_file: Path | None = None) -> Composed:
@@ -73,6 +78,7 @@ def compose(overrides: Sequence[str], config_file: Path | None = None) -> Compos
     finally:
         GlobalHydra.instance().hydra = running
     option = config.hydra.runtime.choices.get("planner")
+    sweep = {str(key): str(values) for key, values in (config.hydra.sweeper.params or {}).items()}
     with open_dict(config):
         del config["hydra"]
     missing = [key for key in SECTIONS if key not in config or config[key] is None]
@@ -82,7 +88,7 @@ def compose(overrides: Sequence[str], config_file: Path | None = None) -> Compos
     strange = [str(key) for key in config if key not in known]
     if strange:
         raise ConfigError(f"{strange[0]}: no such key or group{_close(strange[0], known)}")
-    return Composed(config, option)
+    return Composed(config, option, sweep)
 
 
 def _check_options(overrides: Sequence[str]) -> None:
