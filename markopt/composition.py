@@ -32,8 +32,8 @@ SECTIONS = (
 )
 """What makes an episode what it is: two episodes with equal sections have equal results."""
 
-OTHER_KEYS = ("output", "save_problems_every", "record_requests", "compare")
-"""What else a configuration may say: where results go, and how policies are compared."""
+OTHER_KEYS = ("output", "save_problems_every", "record_requests", "compare", "characterize")
+"""What else a configuration may say: where results go, how policies and platforms are compared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,8 +160,19 @@ def split_lists(overrides: Sequence[str]) -> tuple[list[str], list[str] | None, 
 
     Returns the other overrides, the planners and the seeds (None where they are not given).
     """
+    rest, lists = take_lists(overrides, ("planner", "seed"))
+    return rest, lists["planner"], lists["seed"]
+
+
+def take_lists(
+    overrides: Sequence[str], keys: Sequence[str]
+) -> tuple[list[str], dict[str, list[str] | None]]:
+    """Take ``key=a,b`` out of the overrides, for each of the keys.
+
+    Returns the other overrides, and the values by key (None where it is not given).
+    """
     rest: list[str] = []
-    lists: dict[str, list[str] | None] = {"planner": None, "seed": None}
+    lists: dict[str, list[str] | None] = dict.fromkeys(keys)
     for text, override in zip(overrides, parse(overrides), strict=True):
         key = override.key_or_group
         if key not in lists or override.package is not None or override.is_delete():
@@ -170,7 +181,7 @@ def split_lists(overrides: Sequence[str]) -> tuple[list[str], list[str] | None, 
             lists[key] = list(override.sweep_string_iterator())
         else:
             lists[key] = [str(override.value())]
-    return rest, lists["planner"], lists["seed"]
+    return rest, lists
 
 
 def options(group: str) -> list[str]:

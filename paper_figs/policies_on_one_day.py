@@ -21,6 +21,7 @@ KINDS = {
     "on_demand": ("On demand", "#0072b2", ""),
     "spot": ("Spot", "#56b4e9", "//"),
     "burstable": ("Burstable", "#009e73", "xx"),
+    "container": ("Containers", "#f0e442", "++"),
     "lambda": ("Lambda", "#e69f00", ".."),
     "warm": ("Warm functions", "#cc79a7", "\\\\"),
 }

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from markopt.control.actuate import actuate
+from markopt.control.memory import RecentActions
 from markopt.control.monitor import SloMonitor
 from markopt.control.record import IntervalRecord, MonitorDecision
 from markopt.control.score import first_step_quantiles_rps, pinball_loss
 from markopt.control.settings import ControllerSettings
 from markopt.control.situation import IntervalCounts, Situation
+from markopt.control.weights import FunctionShare
 from markopt.core import (
     ActionReport,
     Actions,
@@ -108,6 +110,7 @@ class Controller:
             history=history,
             limits=settings.limits,
         )
+        self._memory = RecentActions(offers, remember_s=settings.remember_actions_s)
         self._monitor: SloMonitor | None = None
         if settings.monitor:
             self._monitor = SloMonitor(
@@ -117,6 +120,11 @@ class Controller:
                 cool_down_rounds=settings.monitor_cool_down_rounds,
                 offer=settings.monitor_offer,
                 limits=settings.limits,
+            )
+        self._share: FunctionShare | None = None
+        if settings.data_plane == "weighted" and function is not None:
+            self._share = FunctionShare(
+                offers, required_throughput, quantile=settings.weight_quantile
             )
         self._clock_s = history.end_s
         self._last_rate_rps = float(history.rate_rps[-1]) if len(history) else math.nan
@@ -147,7 +155,7 @@ class Controller:
             raise ConfigError(f"Controller: end_s must lie after start_s={start_s}, got {end_s}")
         if self._observation is None:
             # Counts from before the start belong to the history, which has them already.
-            self._observation = self._backend.observe()
+            self._observation = self._memory.complete(self._backend.observe())
         records = []
         for number in range(math.ceil((end_s - start_s) / interval_s - 1e-9)):
             begin_s = start_s + number * interval_s
@@ -207,7 +215,11 @@ class Controller:
             make_before_break_share=self._settings.make_before_break_share,
             scale_in=not frozen,
         )
+        if self._share is not None:
+            self._share.expect(forecast)
+            actions = dataclasses.replace(actions, function_share=self._share.change(seen))
         report = self._backend.apply(actions)
+        self._memory.applied(begin_s, report)
         self._situation.planned(plan)
         self._situation.changed(begin_s, report)
         self._last_plan = plan
@@ -267,11 +279,12 @@ class Controller:
         reactions: list[MonitorDecision] = []
         launched = sum(actions.launch.values())
         steps = 1
-        if self._monitor is not None:
+        if self._monitor is not None or self._share is not None:
             steps = max(math.ceil((until_s - begin_s) / period_s - 1e-9), 1)
         for step in range(1, steps):
             now_s = begin_s + step * period_s
             observation = self._look(now_s)
+            self._reweight(observation)
             if self._monitor is None:
                 continue
             reaction = self._monitor.react(
@@ -279,6 +292,7 @@ class Controller:
             )
             if reaction is not None:
                 report = self._backend.apply(reaction)
+                self._memory.applied(now_s, report)
                 self._situation.changed(now_s, report)
                 launched += sum(reaction.launch.values())
                 reactions.append(
@@ -290,9 +304,16 @@ class Controller:
             self._monitor.watch(observation)
         return tuple(reactions), observation
 
+    def _reweight(self, observation: Observation) -> None:
+        """Set the functions' share anew where instances have come or gone."""
+        share = None if self._share is None else self._share.change(observation)
+        if share is not None:
+            name = f"weights-{observation.time_s:.3f}"
+            self._backend.apply(Actions(name, function_share=share))
+
     def _look(self, now_s: float) -> Observation:
         self._backend.advance(now_s)
-        observation = self._backend.observe()
+        observation = self._memory.complete(self._backend.observe())
         self._situation.count(observation)
         return observation
 

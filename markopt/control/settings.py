@@ -20,7 +20,11 @@ class ControllerSettings:
     intervals. Between plans the SLO monitor (see ``SloMonitor``), unless ``monitor`` is off, looks
     every ``monitor_period_s``. ``keep_until_minimum`` and ``make_before_break_share`` go to
     ``actuate``; ``max_vcpus`` and ``max_launches_per_interval`` are the limits that planners and
-    monitor obey (None: without a limit). The monitor's defaults are those of MArk's released code.
+    monitor obey (None: without a limit). Own launches and ends that the cloud does not show yet are
+    remembered for ``remember_actions_s`` (see ``RecentActions``). The monitor's defaults are those
+    of MArk's released code. ``data_plane`` says how requests reach functions: ``bouncer``, what
+    instances refuse; or ``weighted``, a fixed share that the loop sets (see ``FunctionShare``) from
+    the ``weight_quantile`` of the forecast, at every decision and look of the monitor.
 
     Raises:
         ConfigError: a value is out of range or of the wrong kind; the text names the key.
@@ -31,6 +35,7 @@ class ControllerSettings:
     samples: int = 100
     keep_until_minimum: bool = True
     make_before_break_share: float = 1.0
+    remember_actions_s: float = 120.0
     monitor: bool = True
     monitor_period_s: float = 5.0
     monitor_weight: float = 0.001
@@ -39,6 +44,8 @@ class ControllerSettings:
     monitor_offer: str = "auto"
     max_vcpus: float | None = None
     max_launches_per_interval: int | None = None
+    data_plane: str = "bouncer"
+    weight_quantile: float = 0.95
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -47,6 +54,11 @@ class ControllerSettings:
                 raise ConfigError(f"controller.{key}: must be at least 1, got {getattr(self, key)}")
         if not self.interval_s > 0.0:
             raise ConfigError(f"controller.interval_s: must be positive, got {self.interval_s}")
+        if not self.remember_actions_s >= 0.0:
+            raise ConfigError(
+                "controller.remember_actions_s: must not be negative, got "
+                f"{self.remember_actions_s}"
+            )
         if not 0.0 <= self.make_before_break_share <= 1.0:
             raise ConfigError(
                 "controller.make_before_break_share: must lie in [0, 1], got "
@@ -56,6 +68,14 @@ class ControllerSettings:
             raise ConfigError(
                 "controller.monitor_period_s: must be positive and at most interval_s "
                 f"({self.interval_s}), got {self.monitor_period_s}"
+            )
+        if self.data_plane not in ("bouncer", "weighted"):
+            raise ConfigError(
+                f"controller.data_plane: expected 'bouncer' or 'weighted', got '{self.data_plane}'"
+            )
+        if not 0.0 < self.weight_quantile < 1.0:
+            raise ConfigError(
+                f"controller.weight_quantile: must lie in (0, 1), got {self.weight_quantile}"
             )
         check_monitor(
             self.monitor_weight, self.monitor_threshold_share, self.monitor_cool_down_rounds

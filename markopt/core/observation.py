@@ -65,18 +65,25 @@ class Actions:
     """Changes to apply now: launches per offer, instances to drain and end, functions to keep warm.
 
     ``decision_id`` makes applying them twice change nothing. ``warm_functions`` None leaves the
-    number as it is.
+    number as it is, ``function_share`` None the share of requests that a data plane with fixed
+    shares sends to functions.
     """
 
     decision_id: str
     launch: dict[str, int] = field(default_factory=dict)
     terminate: tuple[str, ...] = ()
     warm_functions: int | None = None
+    function_share: float | None = None
 
     @property
     def empty(self) -> bool:
         """True where nothing is to change."""
-        return not any(self.launch.values()) and not self.terminate and self.warm_functions is None
+        return (
+            not any(self.launch.values())
+            and not self.terminate
+            and self.warm_functions is None
+            and self.function_share is None
+        )
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,11 @@ class PurchaseOption(StrEnum):
     BURSTABLE = "burstable"
     CONTAINER = "container"
 
+    @property
+    def lasting(self) -> bool:
+        """True for capacity that stays as long as it is paid for, at full speed."""
+        return self in (PurchaseOption.ON_DEMAND, PurchaseOption.CONTAINER)
+
 
 @dataclass(frozen=True)
 class Batching:
@@ -91,7 +96,8 @@ class FunctionOffer:
     on a cold one. Billed time is rounded up to ``billing_step_s``. Warm environments beyond those
     in use cost ``warm_price_usd_per_s`` each; unused ones are lost after ``idle_timeout_s``. New
     environments take tokens from a bucket of ``burst`` tokens that gains ``burst_per_s``; None: as
-    many as wanted.
+    many as wanted. While a warm environment serves, ``warm_use_price_usd_per_gb_s`` is billed in
+    place of the ordinary price; None: the ordinary one.
     """
 
     name: str
@@ -107,6 +113,7 @@ class FunctionOffer:
     warm_price_usd_per_s: float = 0.0
     burst: float | None = None
     burst_per_s: float = 0.0
+    warm_use_price_usd_per_gb_s: float | None = None
 
     def __post_init__(self) -> None:
         for key in ("memory_gb", "service_time_s", "billing_step_s"):
@@ -122,8 +129,14 @@ class FunctionOffer:
 
     @property
     def price_usd_per_request(self) -> float:
-        """Bill of one request on a warm environment."""
+        """Bill of one request at the ordinary price."""
         return self.price_usd(self.service_time_s)
+
+    @property
+    def provisioned_price_usd_per_gb_s(self) -> float:
+        """Price of use of an environment that is kept warm."""
+        warm_usd = self.warm_use_price_usd_per_gb_s
+        return self.price_usd_per_gb_s if warm_usd is None else warm_usd
 
     @property
     def warm_rps(self) -> float:

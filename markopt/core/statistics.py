@@ -24,8 +24,9 @@ class RequestStatistics:
     maps a path (``instances``, ``lambda``, ``lambda_cold``) to counts between consecutive
     ``latency_edges_s`` (log-spaced, relative width at most 1 %); ``latency_sum_s`` and
     ``latency_max_s`` are exact. Refused requests have no response time and count as violations.
-    Of the late ones ``lost`` were never answered: their server was taken. ``latency_windows`` has
-    the histograms by window of arrival, where they were asked for.
+    Of the late ones ``lost`` were never answered: their server was taken. Of the refused ones
+    ``throttled`` met the functions' concurrency or burst limit. ``latency_windows`` has the
+    histograms by window of arrival, where they were asked for.
     """
 
     start_s: float
@@ -39,6 +40,7 @@ class RequestStatistics:
     latency_sum_s: float
     latency_max_s: float
     lost: int = 0
+    throttled: int = 0
     latency_windows: LatencyWindows | None = None
 
     def __post_init__(self) -> None:

@@ -59,6 +59,8 @@ def new_state(
         or settings.bouncer is Bouncer.QUEUE_LENGTH
     )
     counters[Counter.RECORD] = int(settings.record_requests)
+    counters[Counter.REVOCABLE] = int(settings.revocable)
+    counters[Counter.OVERFLOWS] = int(settings.overflows)
     limit = 1
     if function is not None:
         limit = function.concurrency_limit
@@ -123,6 +125,12 @@ def new_state(
         ),
         response_s=np.zeros(0),
         path=np.zeros(0, dtype=np.int8),
+        journal_arrival_s=np.zeros(0),
+        journal_answer_s=np.zeros(0),
+        journal_taken_s=np.zeros(0),
+        journal_index=np.zeros(0, dtype=np.int64),
+        journal_slot=np.zeros(0, dtype=np.int32),
+        journal_life=np.zeros(0, dtype=np.int32),
     )
 
 
@@ -142,6 +150,14 @@ _SLOT_FIELDS = (
     "life",
 )
 _EVENT_FIELDS = ("event_s", "event_slot", "event_count", "event_life")
+_JOURNAL_FIELDS = (
+    "journal_arrival_s",
+    "journal_answer_s",
+    "journal_taken_s",
+    "journal_index",
+    "journal_slot",
+    "journal_life",
+)
 
 
 def with_more_slots(state: EngineState) -> EngineState:
@@ -155,9 +171,17 @@ def with_more_slots(state: EngineState) -> EngineState:
 
 def with_more_events(state: EngineState, wanted: int) -> EngineState:
     """Return the state with room for at least ``wanted`` calendar entries."""
-    size = max(wanted, 2 * len(state.event_s))
+    return _longer(state, _EVENT_FIELDS, max(wanted, 2 * len(state.event_s)))
+
+
+def with_longer_journal(state: EngineState, wanted: int) -> EngineState:
+    """Return the state with room for at least ``wanted`` answers that are not given yet."""
+    return _longer(state, _JOURNAL_FIELDS, max(wanted, 2 * len(state.journal_slot)))
+
+
+def _longer(state: EngineState, names: tuple[str, ...], size: int) -> EngineState:
     grown: dict[str, Any] = {}
-    for name in _EVENT_FIELDS:
+    for name in names:
         array = getattr(state, name)
         grown[name] = np.concatenate([array, np.zeros(size - len(array), array.dtype)])
     return state._replace(**grown)

@@ -101,5 +101,11 @@ def attach(address):
         _to_int32(table[39]),
         _to_float64(table[40]),
         _to_int8(table[41]),
+        _to_float64(table[42]),
+        _to_float64(table[43]),
+        _to_float64(table[44]),
+        _to_int64(table[45]),
+        _to_int32(table[46]),
+        _to_int32(table[47]),
         address,
     )

@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from markopt.core import LatencyWindows, RequestStatistics
 from markopt.engine import kernel
-from markopt.engine.allocation import new_state, with_more_events, with_more_slots
+from markopt.engine.allocation import (
+    new_state,
+    with_longer_journal,
+    with_more_events,
+    with_more_slots,
+)
 from markopt.engine.attach import address_table
 from markopt.engine.settings import EngineSettings, FunctionKind, ServerKind
 from markopt.engine.state import (
@@ -30,8 +35,8 @@ _PATH_NAMES = {
     "lambda": Path.FUNCTION_WARM,
     "lambda_cold": Path.FUNCTION_COLD,
 }
-_CALENDAR_BLOCK = 1 << 16
-"""Requests served at a time where queue lengths are tracked: each may add two calendar entries."""
+_BLOCK = 1 << 16
+"""Requests served at a time where each may add entries to the calendar or the journal."""
 
 
 class RequestEngine:
@@ -109,6 +114,7 @@ class RequestEngine:
         """
         self._check_in_service(slot)
         self._make_room_in_calendar(1)
+        self._make_room_in_journal(0)
         ends_s = float(kernel.remove_server(self._address, slot))
         self._free_slots.append(slot)
         return ends_s
@@ -116,14 +122,27 @@ class RequestEngine:
     def take_server_at(self, slot: int, at_s: float) -> None:
         """Let a server in service vanish at ``at_s``, with all that it has not answered by then.
 
-        Requests whose answers would come later are lost: counted late, without a response time.
-        What was decided before this call (closed batches) stays answered.
+        Requests whose answers would come later are lost: counted late, without a response time. Of
+        two such times the earlier one counts.
+        What was decided before this call (closed batches) stays answered, unless the settings say
+        ``revocable``.
 
         Raises:
             BackendError: the slot is not in service.
         """
         self._check_in_service(slot)
-        self._state.taken_s[slot] = at_s
+        kernel.take_server(self._address, slot, self.life(slot), at_s)
+
+    def life(self, slot: int) -> int:
+        """Return how many servers have left a slot: with the slot, it names the one there now."""
+        return int(self._state.life[slot])
+
+    def take_removed_server_at(self, slot: int, life: int, at_s: float) -> None:
+        """Let a server vanish at ``at_s`` that was in ``slot`` when ``life`` told so, and has left.
+
+        Where the settings say ``revocable``, what it would answer later is lost.
+        """
+        kernel.take_server(self._address, slot, life, at_s)
 
     def _check_in_service(self, slot: int) -> None:
         if not 0 <= slot < self._slots_used or self._state.heap_of[slot] < 0:
@@ -136,6 +155,16 @@ class RequestEngine:
         """
         if self.function is not None:
             kernel.provision_functions(self._address, count, at_s)
+
+    def set_function_share(self, share: float) -> None:
+        """Send that share of the requests to functions from now on, whatever servers could do.
+
+        Raises:
+            ConfigError: the share does not lie in [0, 1].
+        """
+        if not 0.0 <= share <= 1.0:
+            raise ConfigError(f"RequestEngine: function share must lie in [0, 1], got {share}")
+        self._state.scalars[Scalar.FUNCTION_SHARE] = share
 
     def serve(self, arrivals_s: NDArray[np.float64]) -> None:
         """Serve requests that arrive at the given times, shape (requests,).
@@ -151,12 +180,16 @@ class RequestEngine:
         self._served_until_s = float(arrivals_s[-1])
         if self.settings.record_requests:
             self._make_room_for(self.requests + len(arrivals_s))
-        if not self._state.counters[Counter.TRACKS_QUEUES]:
+        revocable = self.settings.revocable
+        if not (revocable or self._state.counters[Counter.TRACKS_QUEUES]):
             self._serve(self._address, arrivals_s)
             return
-        for first in range(0, len(arrivals_s), _CALENDAR_BLOCK):
-            block_s = arrivals_s[first : first + _CALENDAR_BLOCK]
+        for first in range(0, len(arrivals_s), _BLOCK):
+            block_s = arrivals_s[first : first + _BLOCK]
             self._make_room_in_calendar(2 * len(block_s))
+            self._make_room_in_journal(len(block_s))
+            if revocable and first:
+                kernel.advance(self._address, block_s[0])
             self._serve(self._address, block_s)
 
     def _make_room_in_calendar(self, events: int) -> None:
@@ -166,6 +199,14 @@ class RequestEngine:
             wanted = int(state.counters[Counter.EVENTS]) + events + len(state.kind)
             if wanted > len(state.event_s):
                 self._use(with_more_events(state, wanted))
+
+    def _make_room_in_journal(self, requests: int) -> None:
+        """Make room for the answers to so many new requests, and to all in open batches."""
+        state = self._state
+        if state.counters[Counter.REVOCABLE]:
+            wanted = int(state.counters[Counter.JOURNAL]) + requests + self.in_batches
+            if wanted > len(state.journal_slot):
+                self._use(with_longer_journal(state, wanted))
 
     def _make_room_for(self, requests: int) -> None:
         state = self._state
@@ -195,12 +236,14 @@ class RequestEngine:
         """Let time pass; all requests before ``until_s`` have been served."""
         self._served_until_s = max(self._served_until_s, until_s)
         self._make_room_in_calendar(0)
+        self._make_room_in_journal(0)
         kernel.advance(self._address, until_s)
 
     def finish(self) -> None:
         """Answer everything that still waits in a batch; no request can be served after that."""
         self._served_until_s = math.inf
         self._make_room_in_calendar(0)
+        self._make_room_in_journal(0)
         kernel.advance(self._address, np.inf)
 
     @property
@@ -212,6 +255,11 @@ class RequestEngine:
     def in_batches(self) -> int:
         """Requests that wait in open batches: in flight, their answers not yet known."""
         return int(self._state.counters[Counter.IN_BATCHES])
+
+    @property
+    def in_flight(self) -> int:
+        """Requests whose answers are still to come, as far as they are not counted already."""
+        return self.in_batches + int(self._state.counters[Counter.JOURNAL])
 
     @property
     def lost(self) -> int:
@@ -239,6 +287,14 @@ class RequestEngine:
         if self.function is None:
             return 0.0
         steps = int(self._state.counters[Counter.FUNCTION_BILLED_STEPS])
+        return steps * self.function.billing_step_s
+
+    @property
+    def provisioned_billed_s(self) -> float:
+        """Those of the billed function seconds that provisioned environments ran."""
+        if self.function is None:
+            return 0.0
+        steps = int(self._state.counters[Counter.FUNCTION_PROVISIONED_STEPS])
         return steps * self.function.billing_step_s
 
     @property
@@ -318,6 +374,7 @@ class RequestEngine:
             latency_sum_s=float(state.scalars[Scalar.LATENCY_SUM_S]),
             latency_max_s=float(state.scalars[Scalar.LATENCY_MAX_S]),
             lost=self.lost,
+            throttled=self.function_throttles,
             latency_windows=windows,
         )
 

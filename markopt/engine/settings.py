@@ -100,7 +100,10 @@ class EngineSettings:
     ``bouncer_queue_length`` is how many unanswered requests the queue-length bouncer allows per
     server; None: what the kind can answer within RT_max. Response times are counted in windows of
     ``latency_window_s`` by arrival; None: in one. ``record_requests`` keeps the response time and
-    path of every request.
+    path of every request. ``overflows``: what servers refuse goes to functions; off, it is refused,
+    and functions get their fixed share alone (``set_function_share``). ``revocable``: a server that
+    is taken loses also what it had closed in a batch before that was decided, and nothing is
+    counted as answered ahead of the clock.
 
     Raises:
         ConfigError: a value is out of range.
@@ -114,6 +117,8 @@ class EngineSettings:
     bin_s: float = 5.0
     latency_window_s: float | None = None
     record_requests: bool = False
+    overflows: bool = True
+    revocable: bool = False
 
     def __post_init__(self) -> None:
         _check("EngineSettings", "rt_max_s", self.rt_max_s, positive=True)

@@ -81,6 +81,7 @@ class Scalar(IntEnum):
     FUNCTION_BURST_PER_S = 14
     FUNCTION_BURST_LEFT = 15
     FUNCTION_BURST_LEFT_AT_S = 16
+    FUNCTION_SHARE = 17
 
 
 class Counter(IntEnum):
@@ -112,6 +113,10 @@ class Counter(IntEnum):
     SLOTS = 23
     LARGEST_BATCH = 24
     FUNCTION_RING = 25
+    REVOCABLE = 26
+    JOURNAL = 27
+    FUNCTION_PROVISIONED_STEPS = 28
+    OVERFLOWS = 29
 
 
 class EngineState(NamedTuple):
@@ -129,6 +134,8 @@ class EngineState(NamedTuple):
     Heaps: three per kind (free servers; open batches; batches that refused a request and have not
     started), or one in all for weighted round robin and join shortest queue; with power of two the
     first is a plain list. ``event_*``: the calendar of ``kernel.queues``, a heap.
+    ``journal_*``: answers that were decided and not yet given, where they may still be lost (see
+    ``kernel.journal``).
     Functions: ``function_busy_s`` (a heap of release times), ``function_idle_s`` (a ring of
     idle-since times, newest at the top). ``latency[window * LATENCY_PATHS + path, bin]`` counts
     response times by window of arrival. Bins: see ``RequestStatistics``. ``address`` is where
@@ -177,4 +184,10 @@ class EngineState(NamedTuple):
     latency: NDArray[np.int32]
     response_s: NDArray[np.float64]
     path: NDArray[np.int8]
+    journal_arrival_s: NDArray[np.float64]
+    journal_answer_s: NDArray[np.float64]
+    journal_taken_s: NDArray[np.float64]
+    journal_index: NDArray[np.int64]
+    journal_slot: NDArray[np.int32]
+    journal_life: NDArray[np.int32]
     address: int = 0

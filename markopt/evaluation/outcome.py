@@ -59,6 +59,8 @@ def _requests(statistics: RequestStatistics) -> dict[str, int]:
         "instances": sum(by_path.values()) - functions,
         "lambda": functions,
         "refused": int(statistics.refused.sum()),
+        "throttled": statistics.throttled,
+        "lost": statistics.lost,
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
@@ -81,11 +80,5 @@ class SimulatedClouds:
         return RateSeries(drawn.start_s, interval_s, rates)
 
     def least_boot_s(self, offer: Offer) -> float:
-        """Return the least time that is billed between a launch and ready.
-
-        Launch delays are lognormal: one in 30,000 is shorter than what is taken here, four standard
-        deviations below the median.
-        """
-        sigma = math.sqrt(math.log1p(self.settings.launch_delay_cv**2))
-        least_s = offer.launch_delay_s * math.exp(-4.0 * sigma - 0.5 * sigma * sigma)
-        return max(least_s - self.settings.pending_s, 0.0)
+        """Return the least time that is billed between a launch and ready."""
+        return self.settings.launch.least_boot_s(offer)

@@ -132,10 +132,22 @@ def _useful_offers(
 
 
 def _spill_usd(function: FunctionOffer) -> float:
-    """Return the least expected bill of a request: not rounded up where durations vary."""
-    if function.service_time_cv == 0.0:
-        return function.price_usd_per_request
-    duration_usd = function.service_time_s * function.memory_gb * function.price_usd_per_gb_s
+    """Return the least expected bill of a request.
+
+    Not rounded up where durations vary. An environment that is kept warm for its own price, busy
+    all the time, may be cheaper in use than an ordinary one.
+    """
+    ordinary_usd = function.price_usd(function.service_time_s)
+    if function.service_time_cv > 0.0:
+        ordinary_usd = _unrounded_usd(function, function.price_usd_per_gb_s)
+    if function.warm_use_price_usd_per_gb_s is None:
+        return ordinary_usd
+    warm_usd = _unrounded_usd(function, function.warm_use_price_usd_per_gb_s)
+    return min(ordinary_usd, warm_usd + function.service_time_s * function.warm_price_usd_per_s)
+
+
+def _unrounded_usd(function: FunctionOffer, usd_per_gb_s: float) -> float:
+    duration_usd = function.service_time_s * function.memory_gb * usd_per_gb_s
     return function.price_usd_per_invocation + duration_usd
 
 

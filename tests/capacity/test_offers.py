@@ -66,7 +66,9 @@ def catalog() -> Catalog:
             price_usd_per_invocation=2e-7,
             billing_step_s=0.1,
             warm_price_usd_per_gb_s=4e-6,
-            warm_use_price_usd_per_gb_s=1e-5,
+            warm_use_price_usd_per_gb_s=8e-6,
+            burst=300.0,
+            burst_per_s=5.0,
             concurrency_limit=500,
             max_memory_mb=3008,
             idle_timeout_s=600.0,
@@ -242,6 +244,9 @@ def test_the_cheapest_function_that_is_in_time_is_chosen(
     assert function.memory_gb == 2.0
     assert function.warm_price_usd_per_s == pytest.approx(2.0 * 4e-6)
     assert function.concurrency_limit == 500
+    assert (function.burst, function.burst_per_s) == (300.0, 5.0)
+    assert function.cold_start_s == 2.0
+    assert function.provisioned_price_usd_per_gb_s == 8e-6
     assert function.price_usd_per_request == pytest.approx(2e-7 + 0.5 * 2.0 * 1e-5)
 
 
@@ -255,7 +260,10 @@ def test_warm_up_by_invocations_costs_one_billing_step_per_idle_time_out(
     step_usd = called.billing_step_s * called.memory_gb * called.price_usd_per_gb_s
     call_usd = called.price_usd_per_invocation + step_usd
     assert called.warm_price_usd_per_s == pytest.approx(call_usd / called.idle_timeout_s)
-    assert replace(called, warm_price_usd_per_s=kept.warm_price_usd_per_s) == kept
+    # Called ones run at the ordinary price, provisioned ones at theirs; all else is equal.
+    assert called.provisioned_price_usd_per_gb_s == called.price_usd_per_gb_s
+    warm = {"warm_price_usd_per_s": kept.warm_price_usd_per_s, "warm_use_price_usd_per_gb_s": 8e-6}
+    assert replace(called, **warm) == kept
     with pytest.raises(ConfigError, match=r"catalog\.warm_up"):
         OfferSelection(warm_up="never")  # type: ignore[arg-type]
 

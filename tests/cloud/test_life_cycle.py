@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from markopt.cloud.simulated import SimulationSettings
+from markopt.cloud.simulated import LaunchDelay, LaunchSettings, SimulationSettings
 from markopt.core import Actions, InstanceState
 from markopt.errors import BackendError, ConfigError
-from tests.cloud.worlds import Poisson, Times, cloud, function, offer
+from tests.cloud.worlds import CONSTANT, Poisson, Times, cloud, function, launches, offer
 
-EXACT = SimulationSettings(launch_delay_cv=0.0)
+EXACT = SimulationSettings(launch=CONSTANT)
 NAME = "c5.large/on_demand"
 
 
@@ -45,7 +45,9 @@ def test_a_delay_without_dispersion_is_kept_to_the_second() -> None:
 
 
 def test_the_time_to_ready_that_is_shown_is_the_expected_one_not_the_drawn_one() -> None:
-    backend = cloud([offer()], settings=SimulationSettings(launch_delay_cv=0.5))
+    backend = cloud(
+        [offer()], settings=SimulationSettings(launch=LaunchSettings(LaunchDelay(cv=0.5)))
+    )
     backend.apply(Actions("d", launch={NAME: 50}))
     backend.advance(30.0)
     booting = [i for i in backend.observe().instances if i.state is InstanceState.BOOTING]
@@ -82,7 +84,7 @@ def test_nothing_is_ready_before_the_span_unless_it_is_in_the_initial_fleet() ->
 
 def test_a_draining_instance_answers_what_it_holds_and_takes_nothing_new() -> None:
     # Ten requests at once on a server of 0.1 s each: the last is answered at 1.0 s.
-    settings = SimulationSettings(bouncer="none", launch_delay_cv=0.0)
+    settings = SimulationSettings(bouncer="none", launch=CONSTANT)
     backend = cloud(
         [offer()],
         arrivals=Times([0.0] * 10 + [0.55]),
@@ -145,7 +147,7 @@ def test_a_life_is_billed_per_second_with_a_minute_at_least(
 
 
 def test_the_pending_part_of_a_launch_is_free() -> None:
-    settings = SimulationSettings(launch_delay_cv=0.0, pending_s=30.0)
+    settings = SimulationSettings(launch=launches(pending_s=30.0))
     backend = cloud([offer()], settings=settings)
     launched = backend.apply(Actions("up", launch={NAME: 2})).launched[NAME]
     for time_s, state, bill_usd in [
@@ -164,7 +166,7 @@ def test_the_pending_part_of_a_launch_is_free() -> None:
 
 
 def test_a_launch_called_off_while_pending_costs_nothing() -> None:
-    settings = SimulationSettings(launch_delay_cv=0.0, pending_s=30.0)
+    settings = SimulationSettings(launch=launches(pending_s=30.0))
     backend = cloud([offer()], settings=settings)
     launched = backend.apply(Actions("up", launch={NAME: 1})).launched[NAME]
     backend.advance(20.0)
@@ -265,8 +267,7 @@ def test_an_initial_fleet_of_an_unknown_offer_is_an_error_that_lists_the_known()
         ("queue_limit_s", 0.0, "must be positive"),
         ("bin_s", -1.0, "must be positive"),
         ("arrival_block_s", float("nan"), "must be positive"),
-        ("launch_delay_cv", -0.1, "must not be negative"),
-        ("pending_s", -1.0, "must not be negative"),
+        ("drain_deadline_s", -1.0, "must not be negative"),
         ("spot_notice_s", -1.0, "must not be negative"),
     ],
 )

@@ -19,7 +19,7 @@ from markopt.cloud.simulated.markets.recorded_capacity import (
 )
 from markopt.core import Actions
 from markopt.errors import ConfigError, DataError
-from tests.cloud.worlds import Poisson, cloud, offer
+from tests.cloud.worlds import CONSTANT, Poisson, cloud, offer
 
 SPOT = "c5.large/spot"
 OTHER = "p2.xlarge/spot"
@@ -35,7 +35,7 @@ def record(tmp_path: Path) -> str:
 
 def replayed(record: str, **changes: object) -> SimulationSettings:
     return SimulationSettings(
-        launch_delay_cv=0.0,
+        launch=CONSTANT,
         market=RecordedCapacitySettings(record, **changes),  # type: ignore[arg-type]
     )
 

@@ -11,7 +11,7 @@ from markopt.cloud.simulated import SimulatedCloud, SimulationSettings
 from markopt.cloud.simulated.markets import ScriptedSettings
 from markopt.core import Actions
 from markopt.errors import ConfigError
-from tests.cloud.worlds import cloud, offer
+from tests.cloud.worlds import CONSTANT, cloud, offer
 
 SPOT = "c5.large/spot"
 OTHER = "p2.xlarge/spot"
@@ -23,7 +23,7 @@ def scripted(
     return cloud(
         [offer(SPOT, hazard_per_h=50.0), offer(OTHER, hazard_per_h=50.0), offer()],
         fleet=fleet,
-        settings=SimulationSettings(market=ScriptedSettings(interruptions), launch_delay_cv=0.0),
+        settings=SimulationSettings(market=ScriptedSettings(interruptions), launch=CONSTANT),
         start_s=start_s,
         end_s=start_s + 7200.0,
     )

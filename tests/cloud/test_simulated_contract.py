@@ -8,7 +8,7 @@ import pytest
 
 from markopt.cloud.simulated import SimulationSettings
 from tests.cloud.contract import BackendContract, World
-from tests.cloud.worlds import Poisson, cloud, function, offer
+from tests.cloud.worlds import Poisson, cloud, function, launches, offer
 
 
 class TestSimulatedCloud(BackendContract):
@@ -18,7 +18,7 @@ class TestSimulatedCloud(BackendContract):
             "bouncer": SimulationSettings(),
             "queues": SimulationSettings(bouncer="none", bin_s=7.0),
             "round robin": SimulationSettings(dispatcher="weighted_round_robin"),
-            "pending first": SimulationSettings(pending_s=20.0, launch_delay_cv=0.0),
+            "pending first": SimulationSettings(launch=launches(pending_s=20.0)),
         }[request.param]
 
         def new() -> World:

@@ -11,7 +11,7 @@ from markopt.cloud.simulated import SimulatedCloud, SimulationSettings
 from markopt.cloud.simulated.markets import DrawnMarket, DrawnSettings
 from markopt.core import Actions, InstanceState
 from markopt.errors import ConfigError
-from tests.cloud.worlds import Poisson, cloud, offer
+from tests.cloud.worlds import CONSTANT, Poisson, cloud, offer
 
 SPOT = "c5.large/spot"
 HOUR_S = 3600.0
@@ -20,7 +20,7 @@ HOUR_S = 3600.0
 def lives(shock_share: float, *, seed: int, hours: float = 20.0) -> tuple[float, int]:
     """Keep a fleet of spot instances going; return instance-hours exposed and interruptions."""
     settings = SimulationSettings(
-        market=DrawnSettings(shock_share=shock_share, outage_s=0.0), launch_delay_cv=0.0
+        market=DrawnSettings(shock_share=shock_share, outage_s=0.0), launch=CONSTANT
     )
     spot = offer(SPOT, hazard_per_h=0.5, launch_delay_s=10.0)
     backend = cloud([spot], fleet={SPOT: 40}, settings=settings, end_s=hours * HOUR_S, seed=seed)
@@ -205,7 +205,7 @@ def test_interrupted_instances_answer_all_that_they_hold_before_they_are_taken(
 
 
 def test_an_instance_that_is_taken_while_booting_never_serves() -> None:
-    settings = SimulationSettings(market=DrawnSettings(shock_share=0.0), launch_delay_cv=0.0)
+    settings = SimulationSettings(market=DrawnSettings(shock_share=0.0), launch=CONSTANT)
     # Noticed within milliseconds, and ready half a second before it is taken: too late to answer
     # what it would take on.
     spot = offer(SPOT, hazard_per_h=3.6e6, launch_delay_s=119.5)

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from markopt.cloud.simulated import SimulatedCloud, SimulationSettings
+from markopt.cloud.simulated import (
+    LaunchDelay,
+    LaunchSettings,
+    SimulatedCloud,
+    SimulationSettings,
+)
 from markopt.core import (
     Batching,
     FunctionOffer,
@@ -22,6 +27,14 @@ from markopt.workload import ArrivalProcess
 SERVICE = Service("made up", Slo(rt_max_s=0.5, sl_min=0.98))
 
 
+def launches(**changes: float) -> LaunchSettings:
+    """Return launches whose delay is the offer's to the second."""
+    return LaunchSettings(LaunchDelay("constant"), **changes)  # type: ignore[arg-type]
+
+
+CONSTANT = launches()
+
+
 def offer(
     name: str = "c5.large/on_demand",
     *,
@@ -31,6 +44,9 @@ def offer(
     stock: int | None = None,
     service_times_s: tuple[float, ...] = (0.1,),
     servers: int = 1,
+    baseline_share: float = 1.0,
+    credit_launch_s: float = 0.0,
+    credit_limit_s: float = 0.0,
 ) -> Offer:
     """Return an offer at 3.6 USD per hour: a second costs 0.001 USD."""
     instance_type, purchase = name.split("/")[:2]
@@ -48,10 +64,19 @@ def offer(
         launch_delay_s=launch_delay_s,
         interruption_per_h=hazard_per_h,
         stock=stock,
+        baseline_share=baseline_share,
+        credit_launch_s=credit_launch_s,
+        credit_limit_s=credit_limit_s,
     )
 
 
-def function(*, billing_step_s: float = 0.1, **changes: float) -> FunctionOffer:
+def function(
+    *,
+    billing_step_s: float = 0.1,
+    burst: float | None = None,
+    warm_use_price_usd_per_gb_s: float | None = None,
+    **changes: float,
+) -> FunctionOffer:
     """Return a function of 1 GB that takes 0.15 s; a warm one costs 0.0001 USD a second."""
     keys: dict[str, float] = {"cold_start_s": 1.0, "idle_timeout_s": 600.0, **changes}
     return FunctionOffer(
@@ -65,6 +90,9 @@ def function(*, billing_step_s: float = 0.1, **changes: float) -> FunctionOffer:
         cold_start_s=keys["cold_start_s"],
         idle_timeout_s=keys["idle_timeout_s"],
         concurrency_limit=int(keys.get("concurrency_limit", 1000)),
+        burst=burst,
+        burst_per_s=keys.get("burst_per_s", 0.0),
+        warm_use_price_usd_per_gb_s=warm_use_price_usd_per_gb_s,
     )
 
 

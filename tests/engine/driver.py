@@ -21,6 +21,7 @@ def run_engine(script: Script, *, advance_between: bool = False) -> tuple[Reques
         seed=script.seed,
     )
     slots: list[int] = []
+    removed: list[tuple[int, int]] = []
     removed_end_s: list[float] = []
     served = 0
     for change in script.changes:
@@ -35,21 +36,37 @@ def run_engine(script: Script, *, advance_between: bool = False) -> tuple[Reques
         elif change.verb == "remove":
             if slots:
                 slot = slots.pop(change.value % len(slots))
+                removed.append((slot, engine.life(slot)))
                 removed_end_s.append(engine.remove_server(slot))
+        elif change.verb == "share":
+            engine.set_function_share(change.value / 10)
+        elif change.verb == "take":
+            known = [*slots, *removed]
+            if known:
+                _take(engine, known[change.value % len(known)], change.time_s + change.lasts_s)
         else:
             engine.set_provisioned_functions(change.value, change.time_s)
     engine.serve(arrivals_s[served:])
     engine.finish()
     response_s, path = engine.request_results()
-    billed_steps = 0
+    billed_steps = provisioned_steps = 0
     if script.function is not None:
         billed_steps = round(engine.function_billed_s / script.function.billing_step_s)
+        provisioned_steps = round(engine.provisioned_billed_s / script.function.billing_step_s)
     return engine, Outcome(
         response_s.tolist(),
         path.tolist(),
         removed_end_s,
         billed_steps,
+        provisioned_steps,
         engine.function_cold_starts,
         engine.function_invocations - engine.function_cold_starts,
         engine.function_throttles,
     )
+
+
+def _take(engine: RequestEngine, server: int | tuple[int, int], at_s: float) -> None:
+    if isinstance(server, int):
+        engine.take_server_at(server, at_s)
+    else:
+        engine.take_removed_server_at(*server, at_s)

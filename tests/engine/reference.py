@@ -26,7 +26,8 @@ TOLERANCE_S = 1e-9
 class Change:
     """A change of the fleet: ``add`` a server of kind ``value`` that is taken after ``lasts_s``,
     ``remove`` the server that stands at place ``value`` (modulo their number) among those in
-    service, or ``provision`` functions.
+    service, ``take`` the one at that place among those in service and the removed ones after
+    ``lasts_s``, ``provision`` functions, or send a ``share`` of ``value`` tenths to them.
     """
 
     time_s: float
@@ -55,6 +56,7 @@ class Outcome:
     path: list[int]
     removed_end_s: list[float] = field(default_factory=list)
     billed_steps: int = 0
+    provisioned_steps: int = 0
     cold_starts: int = 0
     warm_starts: int = 0
     throttles: int = 0
@@ -271,7 +273,10 @@ class _Functions:
         else:
             outcome.throttles += 1
             return False
-        outcome.billed_steps += ceil(service_s / self.kind.billing_step_s - 1e-9)
+        steps = ceil(service_s / self.kind.billing_step_s - 1e-9)
+        outcome.billed_steps += steps
+        if self.busy < self.provisioned:
+            outcome.provisioned_steps += steps
         self._occupy(delay_s, lambda: self.path.answer(request, path))
         return True
 
@@ -325,6 +330,7 @@ class RequestPath:
         self.numbers_used = 0
         self.vacated: list[int] = []
         self.last_turn = 0.0
+        self.function_share = 0.0
         count = len(script.arrivals_s)
         self.outcome = Outcome([nan] * count, [-1] * count)
 
@@ -366,11 +372,22 @@ class RequestPath:
                 self.removed.append(server)
                 self.places[self.places.index(server)] = self.places[-1]
                 self.places.pop()
+        elif change.verb == "take":
+            known = [*self.servers, *self.removed]
+            if known:
+                server = known[change.value % len(known)]
+                server.taken_s = min(server.taken_s, change.time_s + change.lasts_s)
+        elif change.verb == "share":
+            self.function_share = change.value / 10
         elif self.functions is not None:
             self.functions.provision(change.value)
 
     def _arrive(self, request: int) -> None:
         settings = self.script.settings
+        if hashed(self.script.seed + 4, request) / 2**64 < self.function_share:
+            if self.functions is None or not self.functions.invoke(request):
+                self.outcome.path[request] = int(Path.REFUSED)
+            return
         if settings.dispatcher is Dispatcher.WEIGHTED_ROUND_ROBIN:
             server = self._whose_turn_it_is()
         elif settings.dispatcher is Dispatcher.POWER_OF_TWO:
@@ -383,7 +400,12 @@ class RequestPath:
             server.join(request)
             return
         may_spill = settings.bouncer != Bouncer.NONE or not self.servers
-        if may_spill and self.functions is not None and self.functions.invoke(request):
+        if (
+            settings.overflows
+            and may_spill
+            and self.functions is not None
+            and self.functions.invoke(request)
+        ):
             return
         self.outcome.path[request] = int(Path.REFUSED)
 

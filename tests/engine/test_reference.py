@@ -73,11 +73,14 @@ def scripts(draw: st.DrawFn) -> Script:
     start = [
         Change(0.0, "add", k % len(kinds), draw(lives_s)) for k in range(draw(st.integers(0, 7)))
     ]
-    verbs = st.sampled_from(["add", "remove", "provision"])
-    later = draw(st.lists(st.tuples(st.integers(0, last), verbs, st.integers(0, 9)), max_size=14))
+    revocable = draw(st.booleans())
+    verbs = st.sampled_from(["add", "remove", "provision", "share", *["take"] * revocable])
+    moves = st.tuples(st.integers(0, last), verbs, st.integers(0, 9), ticks(0, 128))
     changes = [
-        Change(at * GRID_S, verb, value % len(kinds) if verb == "add" else value)
-        for at, verb, value in sorted(later)
+        Change(at * GRID_S, verb, value % len(kinds), inf)
+        if verb == "add"
+        else Change(at * GRID_S, verb, value, lasts_s)
+        for at, verb, value, lasts_s in sorted(draw(st.lists(moves, max_size=14)))
     ]
     return Script(
         EngineSettings(
@@ -86,7 +89,9 @@ def scripts(draw: st.DrawFn) -> Script:
             bouncer=draw(st.sampled_from(Bouncer)),
             bouncer_queue_length=draw(st.sampled_from([None, None, 1, 3])),
             queue_limit_s=draw(ticks(0, 256)),
+            overflows=draw(st.sampled_from([True, True, False])),
             record_requests=True,
+            revocable=revocable,
         ),
         kinds,
         draw(st.none() | function_kinds()),
@@ -103,6 +108,7 @@ def assert_equal_outcomes(script: Script, *, advance_between: bool = False) -> N
     np.testing.assert_allclose(actual.response_s, expected.response_s, rtol=0.0, atol=1e-9)
     np.testing.assert_allclose(actual.removed_end_s, expected.removed_end_s, rtol=0.0, atol=1e-9)
     assert actual.billed_steps == expected.billed_steps
+    assert actual.provisioned_steps == expected.provisioned_steps
     assert actual.cold_starts == expected.cold_starts
     assert actual.warm_starts == expected.warm_starts
     assert actual.throttles == expected.throttles

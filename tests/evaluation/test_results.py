@@ -35,7 +35,14 @@ def test_summary_has_every_key_of_the_contract():
     summary = summarize(episode())
     assert summary.keys() >= REQUIRED_KEYS
     assert summary["schema"] == SUMMARY_SCHEMA
-    assert summary["requests"].keys() == {"total", "instances", "lambda", "refused"}
+    assert summary["requests"].keys() == {
+        "total",
+        "instances",
+        "lambda",
+        "refused",
+        "throttled",
+        "lost",
+    }
     assert summary["slo"].keys() >= {"rt_max_s", "sl_min", "attainment", "worst_window_attainment"}
     assert summary["latency_s"].keys() >= {"p50", "p90", "p95", "p98", "p99", "p999", "max"}
     assert summary["cost_usd"].keys() == {

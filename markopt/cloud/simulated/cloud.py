@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markopt.capacity import server_kind
+from markopt.cloud.simulated.api import Api
 from markopt.cloud.simulated.arrivals import ArrivalBuffer, arrival_generator, stream
+from markopt.cloud.simulated.boot import LaunchDraws
 from markopt.cloud.simulated.clock import Clock
 from markopt.cloud.simulated.fleet import Fleet
+from markopt.cloud.simulated.life import InstanceLife
 from markopt.cloud.simulated.settings import SimulationSettings
+from markopt.cloud.simulated.shortage import Shortages
 from markopt.core import (
     ActionReport,
     Actions,
@@ -68,7 +72,9 @@ class SimulatedCloud:
         record_requests: bool = False,
         request_sink: RequestSink | None = None,
     ) -> None:
-        service_seed, launch_seed, spot_seed = (stream(seed, at) for at in (1, 2, 3))
+        service_seed, launch_seed, spot_seed, api_seed, shortage_seed = (
+            stream(seed, at) for at in (1, 2, 3, 4, 5)
+        )
         self._settings = settings
         self._offers = {offer.name: offer for offer in offers}
         self._function = function
@@ -80,10 +86,12 @@ class SimulatedCloud:
                 dispatcher=settings.dispatch_rule,
                 bouncer=settings.bouncer_rule,
                 bouncer_queue_length=settings.bouncer_queue_length,
+                overflows=settings.data_plane == "bouncer",
                 queue_limit_s=settings.queue_limit_s,
                 bin_s=settings.bin_s,
                 latency_window_s=settings.latency_window_s,
                 record_requests=record_requests or request_sink is not None,
+                revocable=True,
             ),
             [server_kind(offer) for offer in offers],
             _function_kind(function),
@@ -99,13 +107,15 @@ class SimulatedCloud:
             offers=offers,
             engine=self._engine,
             market=market,
+            shortages=Shortages(settings.shortage, start_s=start_s, seed=shortage_seed),
+            launches=LaunchDraws(settings.launch, launch_seed),
             clock=self._clock,
-            rng=np.random.default_rng(launch_seed),
             longest_answer_s=queue_s + 2.0 * rt_max_s,
         )
         self._source = ArrivalBuffer(
             arrivals, arrival_rng or arrival_generator(seed), start_s, settings.arrival_block_s
         )
+        self._api = Api(settings.api, start_s=start_s, seed=api_seed)
         self._reports: dict[str, ActionReport] = {}
         self._observed_bins = 0
         self._request_sink = request_sink
@@ -119,14 +129,17 @@ class SimulatedCloud:
     # --- Backend protocol ---
 
     def observe(self) -> Observation:
-        """Return instances now, and counts of the bins that ended since the last observation."""
+        """Return instances now, and counts of the bins that ended since the last observation.
+
+        Launches and ends may be shown late (``cloud.api.visible_after_s``).
+        """
         bin_s = self._settings.bin_s
         ended = math.floor((self._clock.now_s - self._start_s) / bin_s + 1e-9)
         counts = self._engine.counts(self._observed_bins, ended)
         self._observed_bins = ended
         return Observation(
             time_s=self._clock.now_s,
-            instances=self._fleet.statuses(),
+            instances=self._api.shown(self._fleet.statuses(), self._clock.now_s),
             bin_s=bin_s,
             warm_functions=self._engine.provisioned_functions,
             bill_usd=math.fsum(self._cost_usd().values()),
@@ -135,6 +148,9 @@ class SimulatedCloud:
 
     def apply(self, actions: Actions) -> ActionReport:
         """Launch, drain and warm up as told; the same ``decision_id`` again changes nothing.
+
+        What is refused (throttled calls, errors of the API, insufficient capacity) is reported with
+        its reason, and not tried again: that is for the next decision.
 
         Raises:
             ConfigError: an offer is not on sale, or a count is negative; nothing is carried out.
@@ -146,19 +162,13 @@ class SimulatedCloud:
         launched: dict[str, tuple[str, ...]] = {}
         for name, number in actions.launch.items():
             if number > 0:
-                ids, reasons = self._fleet.launch(self._offer(name), number)
-                launched[name] = tuple(ids)
-                refused += reasons
-        terminated: list[str] = []
-        for instance_id in actions.terminate:
-            reason = self._fleet.terminate(instance_id)
-            if reason is None:
-                terminated.append(instance_id)
-            else:
-                refused.append(reason)
+                launched[name] = self._launch(self._offer(name), number, refused)
+        terminated = self._terminate(actions.terminate, refused)
         if actions.warm_functions is not None:
             self._set_warm(actions.warm_functions, refused)
-        report = ActionReport(actions.decision_id, launched, tuple(terminated), tuple(refused))
+        if actions.function_share is not None:
+            self._engine.set_function_share(actions.function_share)
+        report = ActionReport(actions.decision_id, launched, terminated, tuple(refused))
         self._reports[actions.decision_id] = report
         return report
 
@@ -184,6 +194,7 @@ class SimulatedCloud:
     def close(self) -> Ledger:
         """End all instances now, answer what still waits, and return the bill."""
         self._fleet.end_all()
+        self._api.show_all()
         self._engine.finish()
         self._sink_requests()
         self._set_warm(0, [])
@@ -204,7 +215,46 @@ class SimulatedCloud:
         """Return response time and path by request (see ``RequestEngine.request_results``)."""
         return self._engine.request_results()
 
+    def lives(self) -> tuple[InstanceLife, ...]:
+        """Return what became of every instance so far, in the order of the launches."""
+        return self._fleet.lives.all()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are neither answered, nor lost, nor refused."""
+        return self._engine.in_flight
+
     # --- actions ---
+
+    def _launch(self, offer: Offer, number: int, refused: list[str]) -> tuple[str, ...]:
+        now_s = self._clock.now_s
+        accepted, reason = self._api.launch(number, now_s)
+        ids, reasons = self._fleet.launch(offer, accepted)
+        visible_s = now_s + self._api.lateness_s()
+        for instance_id in ids:
+            self._api.launched(instance_id, visible_s, now_s)
+        refused += reasons + [f"launch {offer.name}: {reason}"] * (number - accepted)
+        return tuple(ids)
+
+    def _terminate(self, ids: Sequence[str], refused: list[str]) -> tuple[str, ...]:
+        if not ids:
+            return ()
+        now_s = self._clock.now_s
+        accepted, throttled = self._api.terminate(len(ids), now_s)
+        visible_s = now_s + self._api.lateness_s()
+        terminated: list[str] = []
+        for instance_id in ids[:accepted]:
+            before = self._fleet.status(instance_id)
+            reason = self._fleet.terminate(instance_id)
+            if reason is None and before is not None:
+                self._api.ended(before, visible_s, now_s)
+            # To end again what has ended, and is still shown, changes nothing and is no error.
+            if reason is None or self._api.still_shows(instance_id, now_s):
+                terminated.append(instance_id)
+            else:
+                refused.append(reason)
+        refused += [f"terminate {instance_id}: {throttled}" for instance_id in ids[accepted:]]
+        return tuple(terminated)
 
     def _offer(self, name: str) -> Offer:
         if name not in self._offers:
@@ -221,6 +271,14 @@ class SimulatedCloud:
                     f"Actions '{actions.decision_id}': launch of '{name}' must not be negative, "
                     f"got {number}"
                 )
+        share = actions.function_share
+        if share is not None and not (
+            self._settings.data_plane == "weighted" and 0.0 <= share <= 1.0
+        ):
+            raise ConfigError(
+                f"Actions '{actions.decision_id}': function_share must lie in [0, 1] and goes with "
+                f"data_plane=weighted, got {share} with data_plane={self._settings.data_plane}"
+            )
         if actions.warm_functions is not None and actions.warm_functions < 0:
             raise ConfigError(
                 f"Actions '{actions.decision_id}': warm_functions must not be negative, got "
@@ -261,9 +319,12 @@ class SimulatedCloud:
         cost = self._fleet.bill.cost_usd(self._clock.now_s)
         function = self._function
         if function is not None:
+            provisioned_s = self._engine.provisioned_billed_s
+            ordinary_s = self._engine.function_billed_s - provisioned_s
             cost["lambda"] = (
                 self._engine.function_invocations * function.price_usd_per_invocation
-                + self._engine.function_billed_s * function.memory_gb * function.price_usd_per_gb_s
+                + ordinary_s * function.memory_gb * function.price_usd_per_gb_s
+                + provisioned_s * function.memory_gb * function.provisioned_price_usd_per_gb_s
             )
             open_s = self._clock.now_s - self._warm_since_s
             kept = self._engine.provisioned_functions

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from markopt.cloud.simulated.api import ApiSettings
+from markopt.cloud.simulated.boot import LaunchSettings
 from markopt.cloud.simulated.markets import DrawnSettings, MarketSettings
+from markopt.cloud.simulated.shortage import ShortageSettings
 from markopt.engine import Bouncer, Dispatcher
 from markopt.errors import ConfigError
 
@@ -21,12 +24,18 @@ class SimulationSettings:
             requests, ``none`` nothing.
         bouncer_queue_length: how many unanswered requests ``queue_length`` allows per server; None:
             what it can answer within ``RT_max``.
+        data_plane: ``bouncer``: what servers refuse is sent on to functions (MArk, HAProxy);
+            ``weighted``: functions get a fixed share, and what a server refuses is refused (AWS's
+            load balancer).
         queue_limit_s: without the bouncer, requests that would wait longer are refused.
         bin_s: width of the bins that an observer sees.
         latency_window_s: response times are also kept by windows of this length; None: not.
         arrival_block_s: arrivals are drawn in blocks of this length.
-        launch_delay_cv: coefficient of variation of launch delays (lognormal around the offer's).
-        pending_s: first part of a launch, which is not billed.
+        drain_deadline_s: a draining instance ends after this time at the latest, and loses what it
+            has not answered; None: it answers all.
+        launch: launch delays, and launches that fail.
+        shortage: insufficient capacity of pools for what is not spot.
+        api: throttling, errors and eventual consistency of launches and ends.
         spot_notice_s: time between the notice of a spot interruption and the interruption.
         market: when spot instances are refused and interrupted, and what they cost.
 
@@ -37,12 +46,15 @@ class SimulationSettings:
     dispatcher: str = "least_expected_delay"
     bouncer: str = "predicted_deadline"
     bouncer_queue_length: int | None = None
+    data_plane: str = "bouncer"
     queue_limit_s: float = 60.0
     bin_s: float = 5.0
     latency_window_s: float | None = 3600.0
     arrival_block_s: float = 60.0
-    launch_delay_cv: float = 0.1
-    pending_s: float = 0.0
+    drain_deadline_s: float | None = None
+    launch: LaunchSettings = field(default_factory=LaunchSettings)
+    shortage: ShortageSettings = field(default_factory=ShortageSettings)
+    api: ApiSettings = field(default_factory=ApiSettings)
     spot_notice_s: float = 120.0
     market: MarketSettings = field(default_factory=DrawnSettings)
 
@@ -57,17 +69,21 @@ class SimulationSettings:
             raise ConfigError(
                 f"cloud.bouncer_queue_length: must be at least 1, got {self.bouncer_queue_length}"
             )
+        if self.data_plane not in ("bouncer", "weighted"):
+            raise ConfigError(
+                f"cloud.data_plane: expected 'bouncer' or 'weighted', got '{self.data_plane}'"
+            )
         for key in ("queue_limit_s", "bin_s", "arrival_block_s", "latency_window_s"):
             value = getattr(self, key)
             if value is not None and not value > 0.0:
                 raise ConfigError(f"cloud.{key}: must be positive, got {getattr(self, key)}")
         for key in (
-            "launch_delay_cv",
-            "pending_s",
+            "drain_deadline_s",
             "spot_notice_s",
         ):
-            if not getattr(self, key) >= 0.0:
-                raise ConfigError(f"cloud.{key}: must not be negative, got {getattr(self, key)}")
+            value = getattr(self, key)
+            if value is not None and not value >= 0.0:
+                raise ConfigError(f"cloud.{key}: must not be negative, got {value}")
         if not isinstance(self.market, MarketSettings):
             raise ConfigError(
                 f"cloud.market: expected a market (cloud/market=NAME), got {self.market!r}"

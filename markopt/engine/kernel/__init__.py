@@ -13,6 +13,7 @@ from markopt.engine.kernel.entry_points import (
     advance,
     provision_functions,
     remove_server,
+    take_server,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "draw_index",
     "provision_functions",
     "remove_server",
+    "take_server",
 ]

@@ -6,6 +6,7 @@ from markopt.engine.attach import attach
 from markopt.engine.kernel.compiled import called, inlined
 from markopt.engine.kernel.counts import count_answer, count_loss
 from markopt.engine.kernel.draws import draw_index
+from markopt.engine.kernel.journal import enter_answer
 from markopt.engine.kernel.queues import push_event
 from markopt.engine.state import MULTIPLIER_COUNT, Bouncer, Counter, Path, Scalar
 
@@ -16,6 +17,7 @@ _SEED = int(Counter.SEED)
 _LARGEST_BATCH = int(Counter.LARGEST_BATCH)
 _IN_BATCHES = int(Counter.IN_BATCHES)
 _TRACKS_QUEUES = int(Counter.TRACKS_QUEUES)
+_REVOCABLE = int(Counter.REVOCABLE)
 _INSTANCES = int(Path.INSTANCES)
 _NO_BOUNCER = int(Bouncer.NONE)
 _PREDICTED_DEADLINE = int(Bouncer.PREDICTED_DEADLINE)
@@ -76,7 +78,9 @@ def _factor(s, kind, index):
 @inlined
 def _settle(s, slot, arrival_s, completion_s, index):
     """Count a request's answer, or its loss where the server is taken before."""
-    if completion_s > s.taken_s[slot]:
+    if s.counters[_REVOCABLE]:
+        enter_answer(s, slot, arrival_s, completion_s, index)
+    elif completion_s > s.taken_s[slot]:
         count_loss(s, arrival_s, s.taken_s[slot], index)
     else:
         count_answer(s, arrival_s, completion_s, _INSTANCES, index)

@@ -23,3 +23,9 @@ def hash_of(seed, index):
 def draw_index(seed, index):
     """Return the number of the quantile that request ``index`` draws."""
     return np.int64(hash_of(seed, index) & _MULTIPLIER_MASK)
+
+
+@inlined
+def unit_of(seed, index):
+    """Return the number in [0, 1) that request ``index`` draws: the hash's upper 53 bits."""
+    return np.float64(hash_of(seed, index) >> np.uint64(11)) * 2.0**-53

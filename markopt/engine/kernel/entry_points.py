@@ -16,17 +16,23 @@ from markopt.engine.kernel.dispatch import (
     power_of_two,
     weighted_round_robin,
 )
+from markopt.engine.kernel.draws import unit_of
 from markopt.engine.kernel.functions import provision, settle_functions, spill
 from markopt.engine.kernel.heaps import insert, list_append, list_take_out, remove
+from markopt.engine.kernel.journal import settle_journal, take_entries
 from markopt.engine.state import Bouncer, Counter, Dispatcher, Scalar
 
 _VIRTUAL_TIME = int(Scalar.VIRTUAL_TIME)
 _LAST_ARRIVAL_S = int(Scalar.LAST_ARRIVAL_S)
+_FUNCTION_SHARE = int(Scalar.FUNCTION_SHARE)
 _REQUESTS = int(Counter.REQUESTS)
+_SEED = int(Counter.SEED)
+_OVERFLOWS = int(Counter.OVERFLOWS)
 _DISPATCHER = int(Counter.DISPATCHER)
 _BOUNCER = int(Counter.BOUNCER)
 _KINDS = int(Counter.KINDS)
 _FUNCTION_PRESENT = int(Counter.FUNCTION_PRESENT)
+_REVOCABLE = int(Counter.REVOCABLE)
 _LEAST_EXPECTED_DELAY = int(Dispatcher.LEAST_EXPECTED_DELAY)
 _WEIGHTED_ROUND_ROBIN = int(Dispatcher.WEIGHTED_ROUND_ROBIN)
 _POWER_OF_TWO = int(Dispatcher.POWER_OF_TWO)
@@ -35,9 +41,19 @@ _NO_BOUNCER = int(Bouncer.NONE)
 
 
 @inlined
+def _to_functions(s, arrival_s, index):
+    """Send a request to functions if it belongs to their fixed share; tell whether it did."""
+    share = s.scalars[_FUNCTION_SHARE]
+    if share <= 0.0 or unit_of(s.counters[_SEED] + 4, index) >= share:
+        return False
+    spill(s.address, arrival_s, index)
+    return True
+
+
+@inlined
 def _turn_away(s, arrival_s, index):
     """Spill or refuse a request that no server took."""
-    if s.counters[_BOUNCER] != _NO_BOUNCER or not any_server(s):
+    if s.counters[_OVERFLOWS] and (s.counters[_BOUNCER] != _NO_BOUNCER or not any_server(s)):
         spill(s.address, arrival_s, index)
     else:
         count_refusal(s, arrival_s, index)
@@ -61,7 +77,7 @@ def serve_least_expected_delay(address, arrivals_s):
     for at in range(len(arrivals_s)):
         arrival_s = arrivals_s[at]
         s.arrivals[bin_of(s, arrival_s)] += 1
-        if not least_expected_delay(s, arrival_s, index):
+        if not (_to_functions(s, arrival_s, index) or least_expected_delay(s, arrival_s, index)):
             _turn_away(s, arrival_s, index)
         index += 1
     _end_block(s, arrivals_s, index)
@@ -75,7 +91,7 @@ def serve_weighted_round_robin(address, arrivals_s):
     for at in range(len(arrivals_s)):
         arrival_s = arrivals_s[at]
         s.arrivals[bin_of(s, arrival_s)] += 1
-        if not weighted_round_robin(s, arrival_s, index):
+        if not (_to_functions(s, arrival_s, index) or weighted_round_robin(s, arrival_s, index)):
             _turn_away(s, arrival_s, index)
         index += 1
     _end_block(s, arrivals_s, index)
@@ -89,7 +105,7 @@ def serve_power_of_two(address, arrivals_s):
     for at in range(len(arrivals_s)):
         arrival_s = arrivals_s[at]
         s.arrivals[bin_of(s, arrival_s)] += 1
-        if not power_of_two(s, arrival_s, index):
+        if not (_to_functions(s, arrival_s, index) or power_of_two(s, arrival_s, index)):
             _turn_away(s, arrival_s, index)
         index += 1
     _end_block(s, arrivals_s, index)
@@ -103,7 +119,7 @@ def serve_join_shortest_queue(address, arrivals_s):
     for at in range(len(arrivals_s)):
         arrival_s = arrivals_s[at]
         s.arrivals[bin_of(s, arrival_s)] += 1
-        if not join_shortest_queue(s, arrival_s, index):
+        if not (_to_functions(s, arrival_s, index) or join_shortest_queue(s, arrival_s, index)):
             _turn_away(s, arrival_s, index)
         index += 1
     _end_block(s, arrivals_s, index)
@@ -128,6 +144,8 @@ def advance(address, until_s):
     else:
         for kind in range(s.counters[_KINDS]):
             close_due(s, kind, until_s)
+    if s.counters[_REVOCABLE]:
+        settle_journal(s, until_s)
     if s.counters[_FUNCTION_PRESENT]:
         settle_functions(s, until_s if until_s < np.inf else s.scalars[_LAST_ARRIVAL_S])
 
@@ -168,6 +186,16 @@ def remove_server(address, slot):
         close_batch(s, slot, open_start_s(s, slot))
     s.life[slot] += 1
     return s.free_at_s[slot]
+
+
+@entry_point
+def take_server(address, slot, life, taken_s):
+    """Let the server of a slot's life vanish at ``taken_s``, with what it has not answered."""
+    s = attach(address)
+    if s.life[slot] == life:
+        s.taken_s[slot] = min(s.taken_s[slot], taken_s)
+    if s.counters[_REVOCABLE]:
+        take_entries(s, slot, life, taken_s)
 
 
 @entry_point

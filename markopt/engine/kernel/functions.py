@@ -27,6 +27,7 @@ _BUSY = int(Counter.FUNCTION_BUSY)
 _IDLE = int(Counter.FUNCTION_IDLE)
 _IDLE_BOTTOM = int(Counter.FUNCTION_IDLE_BOTTOM)
 _BILLED_STEPS = int(Counter.FUNCTION_BILLED_STEPS)
+_PROVISIONED_STEPS = int(Counter.FUNCTION_PROVISIONED_STEPS)
 _INVOCATIONS = int(Counter.FUNCTION_INVOCATIONS)
 _COLD_STARTS = int(Counter.FUNCTION_COLD_STARTS)
 _THROTTLES = int(Counter.FUNCTION_THROTTLES)
@@ -124,8 +125,10 @@ def spill(address, arrival_s, index):
         s.counters[_THROTTLES] += 1
         count_refusal(s, arrival_s, index)
         return
-    _busy_push(s, completion_s)
     steps = math.ceil(service_s * s.scalars[_STEPS_PER_S] - 1e-9)
+    if s.counters[_BUSY] < s.counters[_PROVISIONED]:
+        s.counters[_PROVISIONED_STEPS] += int(steps)
+    _busy_push(s, completion_s)
     s.counters[_BILLED_STEPS] += int(steps)
     s.counters[_INVOCATIONS] += 1
     s.spilled[bin_of(s, arrival_s)] += 1
