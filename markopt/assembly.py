@@ -113,10 +113,13 @@ class ConfigParts:
         service = instantiate(config.service, "service")
         clouds = SimulatedClouds(instantiate(config.cloud, "cloud"))
         workload = self._workload(span)
+        if span != "judged":
+            clouds = clouds.earlier(float(config.compare.tune_s))
         selection = instantiate(config.catalog, "catalog")
         prices = catalog.load_catalog(selection.catalog)
         profiles = catalog.load_profiles(selection.profiles).of(service.name)
         offers = capacity.build_offers(service, prices, profiles, selection)
+        offers = clouds.expected_offers(offers, workload)
         function = capacity.build_function(service, prices, profiles, selection)
         with late_bar("Calibrating capacities", len({o.instance_type for o in offers})) as bar:
             required = capacity.calibrate(offers, service.slo, progress=bar.over)

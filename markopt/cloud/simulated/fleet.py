@@ -9,8 +9,9 @@ from typing import final
 
 import numpy as np
 
+from markopt.cloud.simulated.bill import InstanceBill
 from markopt.cloud.simulated.clock import Clock
-from markopt.cloud.simulated.instance import Instance, InstanceBill
+from markopt.cloud.simulated.instance import Instance
 from markopt.cloud.simulated.markets import Market
 from markopt.cloud.simulated.settings import SimulationSettings
 from markopt.core import InstanceState, InstanceStatus, Offer, PurchaseOption
@@ -51,7 +52,7 @@ class Fleet:
         self._clock = clock
         self._rng = rng
         self._longest_answer_s = longest_answer_s
-        self.bill = InstanceBill(offers)
+        self.bill = InstanceBill(offers, market.tariff)
         self._instances: dict[str, Instance] = {}
         self._ids = count(1)
         self.launches = 0
@@ -75,7 +76,8 @@ class Fleet:
             if offer.stock is not None and live + len(launched) >= offer.stock:
                 refused.append(f"launch {offer.name}: stock of {offer.stock} is used up")
             elif not self._market.available(offer, self._clock.now_s, staying + len(launched)):
-                refused.append(f"launch {offer.name}: insufficient capacity in pool {offer.pool}")
+                reason = self._market.refusal(offer, self._clock.now_s)
+                refused.append(f"launch {offer.name}: {reason}")
             else:
                 launched.append(self._start(offer, self._draw_delay_s(offer)).instance_id)
                 self.launches += 1

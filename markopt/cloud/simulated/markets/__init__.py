@@ -1,11 +1,15 @@
 """Spot markets: when spot instances are refused and interrupted, and what they cost."""
 
 from markopt.cloud.simulated.markets.drawn import DrawnMarket, DrawnSettings
+from markopt.cloud.simulated.markets.price_history import PriceHistory, read_prices
+from markopt.cloud.simulated.markets.price_path import PricePath
+from markopt.cloud.simulated.markets.prices import PriceMarket
 from markopt.cloud.simulated.markets.protocol import Market, MarketSettings
 from markopt.cloud.simulated.markets.recorded_capacity import (
     RecordedCapacityMarket,
     RecordedCapacitySettings,
 )
+from markopt.cloud.simulated.markets.recorded_prices import RecordedPricesSettings
 from markopt.cloud.simulated.markets.scripted import ScriptedMarket, ScriptedSettings
 
 __all__ = [
@@ -13,8 +17,13 @@ __all__ = [
     "DrawnSettings",
     "Market",
     "MarketSettings",
+    "PriceHistory",
+    "PriceMarket",
+    "PricePath",
     "RecordedCapacityMarket",
     "RecordedCapacitySettings",
+    "RecordedPricesSettings",
     "ScriptedMarket",
     "ScriptedSettings",
+    "read_prices",
 ]

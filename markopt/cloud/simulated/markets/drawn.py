@@ -10,14 +10,14 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from markopt.cloud.simulated.markets.protocol import Market
+from markopt.cloud.simulated.markets.protocol import Market, MarketSettings
 from markopt.core import Offer, PurchaseOption
 from markopt.errors import ConfigError
 
 
 @final
 @dataclass(frozen=True)
-class DrawnSettings:
+class DrawnSettings(MarketSettings):
     """Interruptions are drawn at each offer's hazard.
 
     Args:
@@ -51,7 +51,7 @@ class DrawnSettings:
 
 
 @final
-class DrawnMarket:
+class DrawnMarket(Market):
     """Draws interruptions at each offer's hazard.
 
     Of the hazard h of an instance, the share ``shock_share`` comes as shocks to its pool: they
