@@ -228,14 +228,14 @@ def test_another_types_history_is_taken_by_the_ratio_of_on_demand_prices(record:
         ),
         ({"zone": "us-east-1q"}, "us-east-1", "no prices of 'c5.large' in 'us-east-1q'"),
         (
-            {"map": {"c5.large": "m3.medium"}},
+            {"map": {"c5.large": "m3.medium"}, "on_demand_usd_per_h": {}},
             "us-east-1",
             "needs the on-demand price of 'm3.medium'",
         ),
         ({"offset_s": 9 * 3600.0}, "us-east-1", "the simulated span is 32400 to 36900 s"),
         ({"offset_s": -1.0}, "us-east-1", "must not be negative"),
         ({"billing": "monthly"}, "us-east-1", "expected one of .'per_second', 'hourly_2015'."),
-        ({"on_demand_usd_per_h": {"a": 0.0}}, "us-east-1", "must be positive"),
+        ({"on_demand_usd_per_h": {"a": 0.0}}, "us-east-1", "must be a positive number"),
     ],
 )
 def test_what_does_not_fit_the_record_is_named_with_what_there_is(

@@ -61,7 +61,8 @@ class RecordedPricesSettings(MarketSettings):
         for name, price in (self.on_demand_usd_per_h or {}).items():
             if isinstance(price, bool) or not isinstance(price, int | float) or not price > 0.0:
                 raise ConfigError(
-                    f"cloud.market.on_demand_usd_per_h.{name}: must be a positive number, got {price!r}"
+                    f"cloud.market.on_demand_usd_per_h.{name}: must be a positive number, "
+                    f"got {price!r}"
                 )
 
     def build(
