@@ -39,8 +39,8 @@ CAPTION = (
     "Spells of capacity have heavy tails: of the three families lognormal is closest, exponential "
     "far too light (a, b). Of the bidding era the\nfitted processes (lines) keep prices by share "
     "of time (c) and, up to the on-demand price, rates of interruption within a factor of two "
-    "(d),\nbut not what happens within a spike (c3.xlarge at 2), and they forget faster (e). In 2021 "
-    "prices hardly moved (f)."
+    "(d),\nbut not what happens within a spike (c3.xlarge at 2), and they forget faster (e). In "
+    "2021 no price came near on demand (f)."
 )
 
 
