@@ -24,6 +24,7 @@ from markopt.cloud.simulated import (
     ShortageSettings,
     SimulationSettings,
 )
+from markopt.cloud.simulated.markets import DrawnSettings, ScriptedSettings
 from markopt.core import (
     ActionReport,
     Actions,
@@ -62,12 +63,16 @@ def examples(few: int) -> int:
 
 @dataclass(frozen=True)
 class Move:
-    """After ``wait_s``: launch, end the first so many instances that are listed, warm up."""
+    """After ``wait_s``: launch, end the first so many instances that are listed, warm up.
+
+    ``share`` of the requests goes to functions from then on, where the data plane has fixed shares.
+    """
 
     wait_s: float
     launch: dict[str, int]
     ends: int
     warm: int | None
+    share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,17 @@ class Played:
     in_flight: list[tuple[int, int]] = field(default_factory=list)
 
 
+MARKETS = (
+    DrawnSettings(),
+    DrawnSettings(shock_share=0.0),
+    ScriptedSettings(
+        (
+            {"at_s": 20.0, "share": 0.5, "outage_s": 60.0},
+            {"at_s": 100.0, "count": 1, "pool": "p2.xlarge/us-east-1"},
+            {"at_s": 100.0, "share": 1.0},
+        )
+    ),
+)
 limits = st.builds(
     RateLimit,
     calls_burst=st.sampled_from([None, 1.0, 3.0]),
@@ -123,9 +139,11 @@ rules = st.builds(
     dispatcher=st.sampled_from(
         ["least_expected_delay", "weighted_round_robin", "power_of_two", "join_shortest_queue"]
     ),
+    data_plane=st.sampled_from(["bouncer", "bouncer", "weighted"]),
     bouncer=st.sampled_from(["predicted_deadline", "queue_length", "none"]),
     queue_limit_s=st.sampled_from([1.0, 20.0]),
     bin_s=st.sampled_from([1.0, 5.0]),
+    market=st.sampled_from(MARKETS),
     spot_notice_s=st.sampled_from([0.0, 2.0, 30.0, 120.0]),
     drain_deadline_s=st.sampled_from([None, None, 0.0, 0.3, 10.0]),
     launch=st.builds(
@@ -168,6 +186,7 @@ moves = st.builds(
     st.dictionaries(st.sampled_from(NAMES), st.integers(0, 4), max_size=3),
     st.integers(0, 5),
     st.one_of(st.none(), st.integers(0, 30)),
+    st.sampled_from([None, 0.0, 0.3, 1.0]),
 )
 stories = st.builds(
     Story,
@@ -202,7 +221,9 @@ def play(story: Story) -> Played:
         seen.append(backend.observe())
         in_flight.append((backend.in_flight, int(np.sum(backend.request_results()[1] < 0))))
         ids = tuple(i.instance_id for i in seen[-1].instances[: move.ends])
-        actions = Actions(f"d{at}", move.launch, ids, move.warm)
+        weighted = story.settings.data_plane == "weighted" and story.functions is not None
+        share = move.share if weighted else None
+        actions = Actions(f"d{at}", move.launch, ids, move.warm, share)
         reports.append((time_s, actions, backend.apply(actions)))
         assert backend.apply(actions) == reports[-1][2]
         seen.append(backend.observe())
