@@ -23,8 +23,8 @@ class WithStandbys:
     much of it is bridged as has been noticed or lost, or as the standbys that run already serve: so
     growth alone starts none, and those that bridge stop when the replacement, of whatever offer, is
     ready or no longer wanted. A standby counts with what its CPU credits let it serve on average
-    over the longest launch of another offer. A spot instance counts as lost when less is billed than the last plan
-    wanted.
+    over the longest launch of another offer. A spot instance counts as lost when less is billed
+    than the last plan wanted.
 
     The rule has no knob: the equal-SLO tuning turns that of ``planner``.
 
