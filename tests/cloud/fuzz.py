@@ -198,8 +198,8 @@ stories = st.builds(
 )
 
 
-def play(story: Story) -> Played:
-    """Run a story to its end."""
+def play(story: Story, *, looks: int = 0) -> Played:
+    """Run a story to its end, looking so many times more between two moves."""
     arrivals_s = story.arrivals_s()
     backend = cloud(
         OFFERS,
@@ -216,6 +216,9 @@ def play(story: Story) -> Played:
     in_flight: list[tuple[int, int]] = []
     time_s = 0.0
     for at, move in enumerate(story.moves):
+        for look in range(looks):
+            backend.advance(time_s + move.wait_s * (look + 1) / (looks + 1))
+            seen.append(backend.observe())
         time_s += move.wait_s
         backend.advance(time_s)
         seen.append(backend.observe())
