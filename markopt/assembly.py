@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, final, get_type_hints
 
-from markopt.composition import SECTIONS, compose, instantiate
+from markopt.annotations import fits, kind_of
+from markopt.composition import SECTIONS, compose, instantiate, parse
+from markopt.core import Service
 from markopt.errors import ConfigError
+from markopt.evaluation.characterization import CharacterizeSettings, Option
 from markopt.evaluation.compare import CompareSettings, Span
 from markopt.evaluation.episode import Scene
 from markopt.evaluation.folder import replace_text
@@ -48,6 +51,72 @@ def compare_settings(config: DictConfig) -> CompareSettings:
         at_equal_slo=_share(section.at_equal_slo),
         tune_search=section.tune_search,
     )
+
+
+CHARACTERIZE_KEYS = (
+    "service",
+    "seed",
+    "output",
+    "characterize",
+    "catalog.catalog",
+    "catalog.profiles",
+    "catalog.instance_types",
+    "catalog.function_memory_mb",
+    "catalog.launch_delay_s",
+)
+"""What a characterisation depends on, besides the catalogues."""
+
+
+def characterize_settings(config: DictConfig) -> CharacterizeSettings:
+    """Return the ``characterize`` section, checked.
+
+    Raises:
+        ConfigError: a value is out of range or of the wrong kind.
+    """
+    from omegaconf import OmegaConf
+
+    section: Any = OmegaConf.to_container(config.characterize, resolve=True)
+    hints = get_type_hints(CharacterizeSettings)
+    for key, value in section.items():
+        if key not in hints:
+            raise ConfigError(f"characterize.{key}: no such setting; there are: {', '.join(hints)}")
+        if not fits(value, hints[key]):
+            raise ConfigError(f"characterize.{key}: must be {kind_of(hints[key])}, got {value!r}")
+    for key in ("catalogs", "batch_sizes"):
+        section[key] = None if section[key] is None else tuple(section[key])
+    return CharacterizeSettings(**section)
+
+
+def characterization_options(
+    overrides: Sequence[str], settings: CharacterizeSettings
+) -> tuple[Service, tuple[Option, ...]]:
+    """Return the service, and every option of every catalogue that is to be characterised.
+
+    Raises:
+        ConfigError: an override has no effect here, or a catalogue is no option of its group.
+        CatalogError: nothing on sale has a profile of the service.
+    """
+    from markopt import catalog
+    from markopt.evaluation.characterization import options_of, require_some
+
+    for override in parse(overrides):
+        key = override.key_or_group
+        if not any(key == known or key.startswith(f"{known}.") for known in CHARACTERIZE_KEYS):
+            raise ConfigError(
+                f"{key}: markopt characterize does not depend on it; it takes "
+                f"{', '.join(('catalog', *CHARACTERIZE_KEYS))}"
+            )
+    service: Service = instantiate(compose(overrides).config.service, "service")
+    options: tuple[Option, ...] = ()
+    for name in settings.catalogs:
+        config = compose([*overrides, f"catalog={name}"]).config
+        selection = instantiate(config.catalog, "catalog")
+        prices = catalog.load_catalog(selection.catalog)
+        book = catalog.load_profiles(selection.profiles)
+        profiles = catalog.with_scaled(book.of(service.name), prices)
+        options += options_of(name, prices, profiles, selection)
+    require_some(options, service.name, settings.catalogs)
+    return service, options
 
 
 def _share(value: Any) -> float | None:
@@ -115,7 +184,8 @@ class ConfigParts:
         workload = self._workload(span)
         selection = instantiate(config.catalog, "catalog")
         prices = catalog.load_catalog(selection.catalog)
-        profiles = catalog.load_profiles(selection.profiles).of(service.name)
+        book = catalog.load_profiles(selection.profiles)
+        profiles = catalog.with_scaled(book.of(service.name), prices)
         offers = capacity.build_offers(service, prices, profiles, selection)
         function = capacity.build_function(service, prices, profiles, selection)
         with late_bar("Calibrating capacities", len({o.instance_type for o in offers})) as bar:

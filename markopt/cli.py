@@ -1,4 +1,4 @@
-"""The command line: ``markopt run``, ``compare``, ``plan``, ``report``, ``version``."""
+"""The command line: ``run``, ``compare``, ``characterize``, ``plan``, ``report``, ``version``."""
 
 from __future__ import annotations
 
@@ -61,6 +61,14 @@ def compare(
     launch_compare(overrides)
 
 
+@app.command(context_settings=PASS_THROUGH, options_metavar="[--help] [-m] [KEY=VALUE ...]")
+def characterize(context: typer.Context) -> None:
+    """Measure one service on every platform and judge MArk's findings: catalog=a,b."""
+    from markopt.launch import launch_characterize
+
+    launch_characterize(context.args)
+
+
 @app.command()
 def plan(
     problem: Annotated[Path, typer.Option(help="A problem as JSON; '-' reads standard input.")],
@@ -87,7 +95,9 @@ def plan(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="A result folder of run or compare.")],
+    folder: Annotated[
+        Path, typer.Argument(help="A result folder of run, compare or characterize.")
+    ],
 ) -> None:
     """Rebuild report.html from a folder's result files."""
     from markopt.evaluation.report import report_folder

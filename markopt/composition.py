@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import inspect
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -32,16 +32,21 @@ SECTIONS = (
 )
 """What makes an episode what it is: two episodes with equal sections have equal results."""
 
-OTHER_KEYS = ("output", "save_problems_every", "record_requests", "compare")
-"""What else a configuration may say: where results go, and how policies are compared."""
+OTHER_KEYS = ("output", "save_problems_every", "record_requests", "compare", "characterize")
+"""What else a configuration may say: where results go, how policies and platforms are compared."""
 
 
 @dataclass(frozen=True, eq=False)
 class Composed:
-    """A configuration, and the option that was chosen of the group ``planner`` (None: no group)."""
+    """A configuration, and the option that was chosen of the group ``planner`` (None: no group).
+
+    ``sweep`` holds what the configuration itself sweeps (``hydra.sweeper.params``): values by key,
+    separated by commas, as an override states them.
+    """
 
     config: DictConfig
     planner_option: str | None
+    sweep: Mapping[str, str] = field(default_factory=dict)
 
 
 def compose(overrides: Sequence[str], config_file: Path | None = None) -> Composed:
@@ -73,6 +78,7 @@ def compose(overrides: Sequence[str], config_file: Path | None = None) -> Compos
     finally:
         GlobalHydra.instance().hydra = running
     option = config.hydra.runtime.choices.get("planner")
+    sweep = {str(key): str(values) for key, values in (config.hydra.sweeper.params or {}).items()}
     with open_dict(config):
         del config["hydra"]
     missing = [key for key in SECTIONS if key not in config or config[key] is None]
@@ -82,7 +88,7 @@ def compose(overrides: Sequence[str], config_file: Path | None = None) -> Compos
     strange = [str(key) for key in config if key not in known]
     if strange:
         raise ConfigError(f"{strange[0]}: no such key or group{_close(strange[0], known)}")
-    return Composed(config, option)
+    return Composed(config, option, sweep)
 
 
 def _check_options(overrides: Sequence[str]) -> None:
@@ -154,8 +160,19 @@ def split_lists(overrides: Sequence[str]) -> tuple[list[str], list[str] | None, 
 
     Returns the other overrides, the planners and the seeds (None where they are not given).
     """
+    rest, lists = take_lists(overrides, ("planner", "seed"))
+    return rest, lists["planner"], lists["seed"]
+
+
+def take_lists(
+    overrides: Sequence[str], keys: Sequence[str]
+) -> tuple[list[str], dict[str, list[str] | None]]:
+    """Take ``key=a,b`` out of the overrides, for each of the keys.
+
+    Returns the other overrides, and the values by key (None where it is not given).
+    """
     rest: list[str] = []
-    lists: dict[str, list[str] | None] = {"planner": None, "seed": None}
+    lists: dict[str, list[str] | None] = dict.fromkeys(keys)
     for text, override in zip(overrides, parse(overrides), strict=True):
         key = override.key_or_group
         if key not in lists or override.package is not None or override.is_delete():
@@ -164,7 +181,7 @@ def split_lists(overrides: Sequence[str]) -> tuple[list[str], list[str] | None, 
             lists[key] = list(override.sweep_string_iterator())
         else:
             lists[key] = [str(override.value())]
-    return rest, lists["planner"], lists["seed"]
+    return rest, lists
 
 
 def options(group: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What ``markopt run`` and ``markopt compare`` do once their overrides are known."""
+"""What ``markopt run``, ``compare`` and ``characterize`` do once their overrides are known."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from markopt.composition import (
     compose,
     parse,
     split_lists,
+    take_lists,
 )
 from markopt.errors import ConfigError, MarkoptError
 from markopt.resources import shipped_folder
@@ -122,6 +123,27 @@ def launch_compare(arguments: Sequence[str]) -> None:
     _through_hydra([*flags, *overrides], None, _CompareJob(swept(overrides)))
 
 
+def launch_characterize(arguments: Sequence[str]) -> None:
+    """Characterise one service; with ``-m`` once for every combination of the other values."""
+    flags, given = split_flags(arguments)
+    overrides, lists = take_lists(given, ("catalog",))
+    catalogs = lists["catalog"]
+    if catalogs is not None:
+        overrides.append(f"characterize.catalogs=[{','.join(catalogs)}]")
+    if not flags:
+        _characterize(overrides, parent=None)
+        return
+    if set(flags) & set(SWEEP_FLAGS):
+        for job in combinations(overrides):
+            compose(job)
+    elif not set(flags) & {"-h", "--help", "--hydra-help"}:
+        compose(overrides)
+    # The service is in the folder's name already; the seed is not, unlike a run's.
+    keys = {o.key_or_group for o in parse(overrides) if o.is_sweep_override()}
+    named = frozenset(keys - {"service"})
+    _through_hydra([*flags, *overrides], None, _CharacterizeJob(named))
+
+
 def swept(overrides: Sequence[str]) -> frozenset[str]:
     """Return the keys that a sweep gives several values, but for planner and seed."""
     keys = {o.key_or_group for o in parse(overrides) if o.is_sweep_override()}
@@ -169,6 +191,11 @@ class _RunJob(_Job):
 class _CompareJob(_Job):
     def work(self, overrides: Sequence[str], parent: Path, suffix: str) -> None:
         _compare(overrides, parent, suffix)
+
+
+class _CharacterizeJob(_Job):
+    def work(self, overrides: Sequence[str], parent: Path, suffix: str) -> None:
+        _characterize(overrides, parent, suffix)
 
 
 def _through_hydra(
@@ -266,6 +293,27 @@ def _compare(overrides: Sequence[str], parent: Path | None, suffix: str = "") ->
     _show(comparison_table(comparison.table(), _title(comparison.episodes[0])), folder.final)
 
 
+def _characterize(overrides: Sequence[str], parent: Path | None, suffix: str = "") -> None:
+    from markopt.assembly import characterization_options, characterize_settings, check_seed
+    from markopt.evaluation.characterization import characterize, judge, write_characterization
+    from markopt.evaluation.characterization.findings import as_document
+    from markopt.evaluation.characterization.tables import findings_table, options_table
+    from markopt.evaluation.folder import whole_folder
+
+    base = compose(overrides).config
+    settings, seed = characterize_settings(base), check_seed(base.seed)
+    service, options = characterization_options(overrides, settings)
+    target, numbered = _target(base.output, parent, f"characterization-{service.name}{suffix}")
+    result = characterize(service, options, settings, seed)
+    findings = judge(result.rows)
+    with whole_folder(target, numbered=numbered) as folder:
+        write_characterization(result, findings, folder.path)
+    slo = service.slo
+    title = f"{service.name}, {100 * slo.sl_min:g} % within {1000 * slo.rt_max_s:g} ms"
+    documents = [as_document(finding) for finding in findings]
+    _show(options_table(result.rows, title), folder.final, findings_table(documents))
+
+
 def _title(episode: Any) -> str:
     hours = (episode.end_s - episode.start_s) / 3600.0
     slo = episode.slo
@@ -275,12 +323,13 @@ def _title(episode: Any) -> str:
     )
 
 
-def _show(table: Table, folder: Path) -> None:
+def _show(table: Table, folder: Path, *more: Table) -> None:
     from rich.console import Console
 
-    console = Console()
-    needed = Console(width=1000).measure(table).maximum
-    if console.width < needed:
-        console = Console(width=needed)
-    console.print(table)
+    for entry in (table, *more):
+        console = Console()
+        needed = Console(width=1000).measure(entry).maximum
+        if console.width < needed:
+            console = Console(width=needed)
+        console.print(entry)
     typer.echo(f"Report: {folder / 'report.html'}")

@@ -14,29 +14,16 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-
-mpl.use("Agg")
+from figure_style import MARKERS, PALETTE, STYLE, save
 from matplotlib import pyplot as plt
 
-PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#3b3f46", "#f0e442")
-MARKERS = ("o", "s", "D", "^", "P", "X", "v", "*")
 KINDS = {
     "on_demand": ("On demand", "#0072b2", ""),
     "spot": ("Spot", "#56b4e9", "//"),
     "burstable": ("Burstable", "#009e73", "xx"),
+    "container": ("Containers", "#f0e442", "++"),
     "lambda": ("Lambda", "#e69f00", ".."),
     "warm": ("Warm functions", "#cc79a7", "\\\\"),
-}
-STYLE = {
-    "font.size": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e4e8ee",
-    "axes.axisbelow": True,
-    "pdf.fonttype": 42,
-    "svg.hashsalt": "markopt",
-    "legend.frameon": False,
 }
 
 
@@ -112,9 +99,7 @@ def draw(folder: Path, path: Path) -> None:
         figure, (left, right) = plt.subplots(1, 2, figsize=(7.0, 2.8), layout="constrained")
         draw_scatter(left, groups)
         draw_bills(right, groups)
-        stamp = {"CreationDate": None} if path.suffix == ".pdf" else {"Date": None}
-        figure.savefig(path, metadata=stamp)
-        plt.close(figure)
+        save(figure, path)
 
 
 def main(arguments: list[str]) -> int:

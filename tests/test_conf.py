@@ -159,7 +159,11 @@ def test_the_demo_compares_the_five_policies_of_the_makefile():
     assert f"planner={','.join(planners)}" in (ROOT / "Makefile").read_text()
 
 
-@pytest.mark.parametrize("option", options("experiment"))
+COMPARED = [o for o in options("experiment") if not compose([f"experiment={o}"]).sweep]
+"""What sweeps more than policies and seeds is run by tests/test_studies.py."""
+
+
+@pytest.mark.parametrize("option", COMPARED)
 def test_every_experiment_runs_at_toy_size(option, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = [f"experiment={option}", "planner=greedy,static_peak", "seed=0", "compare.jobs=1"]
@@ -169,6 +173,7 @@ def test_every_experiment_runs_at_toy_size(option, tmp_path, monkeypatch):
 
 def test_the_study_writes_what_its_figure_draws(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(ROOT / "paper_figs"))
     study = runpy.run_path(str(ROOT / "experiments" / "policies_on_one_day.py"))
     assert study["run"](["planner=greedy,static_peak", "seed=0,1", "compare.jobs=1", *SMALL]) == 0
     figure = runpy.run_path(str(ROOT / "paper_figs" / "policies_on_one_day.py"))

@@ -25,6 +25,7 @@ from markopt.capacity.offers import (
     best_saturation_rps,
     build_function,
     build_offers,
+    function_offer,
 )
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "calibrate",
     "candidate_batchings",
     "fleet_factors",
+    "function_offer",
     "guard_factor",
     "mark_batching",
     "saturation_bound_rps",

@@ -99,6 +99,7 @@ def build_offers(
     """
     if selection.instance_types is None:
         types = [entry for entry in catalog.instance_types if entry.name in profiles]
+        types = [entry for entry in types if _purchases(entry, selection)]
     else:
         types = [catalog.instance_type(name) for name in selection.instance_types]
     offers: list[Offer] = []
@@ -108,13 +109,34 @@ def build_offers(
                 f"catalog.instance_types: '{entry.name}' has no profile of service "
                 f"'{service.name}'; profiled: {sorted(profiles)}"
             )
+        if not _purchases(entry, selection):
+            continue
         profile = profiles[entry.name]
         batching = _batching(profile, service.slo, selection.batching)
         if batching is not None:
             offers += _offers_of(entry, profile, batching, catalog, selection)
+    if types and not any(_purchases(entry, selection) for entry in types):
+        raise CatalogError(
+            f"catalog.purchase: {[entry.name for entry in types]} are not sold as any of "
+            f"{list(selection.purchase)}"
+        )
     if not offers:
         raise _nothing_in_time(service, profiles)
     return tuple(offers)
+
+
+def _purchases(entry: InstanceType, selection: OfferSelection) -> list[PurchaseOption]:
+    """Return in what selected ways a type is sold: burstable and container types in one alone."""
+    if entry.burstable:
+        sold = [PurchaseOption.BURSTABLE]
+    elif entry.container:
+        sold = [PurchaseOption.CONTAINER]
+    else:
+        sold = [PurchaseOption.ON_DEMAND]
+        if entry.spot is not None:
+            sold.append(PurchaseOption.SPOT)
+    wanted = set(selection.purchase)
+    return [option for option in sold if option.value in wanted]
 
 
 def _nothing_in_time(service: Service, profiles: Mapping[str, Profile]) -> Infeasible:
@@ -201,18 +223,10 @@ def _offers_of(
 
     baseline_share = 1.0 if entry.baseline_share is None else entry.baseline_share
     offers: list[Offer] = []
-    wanted = set(selection.purchase)
-    if entry.burstable:
-        if "burstable" in wanted:
-            offers.append(offer(PurchaseOption.BURSTABLE, entry.on_demand_usd_per_h))
-        return offers
-    if entry.container:
-        if "container" in wanted:
-            offers.append(offer(PurchaseOption.CONTAINER, entry.on_demand_usd_per_h))
-        return offers
-    if "on_demand" in wanted:
-        offers.append(offer(PurchaseOption.ON_DEMAND, entry.on_demand_usd_per_h))
-    if "spot" in wanted and entry.spot is not None:
+    for purchase in _purchases(entry, selection):
+        if purchase is not PurchaseOption.SPOT or entry.spot is None:
+            offers.append(offer(purchase, entry.on_demand_usd_per_h))
+            continue
         zones = entry.spot.zone_usd_per_h if selection.spot_per_zone else {}
         if zones:
             offers += [
@@ -237,17 +251,20 @@ def build_function(
     wanted = selection.function_memory_mb
     if wanted is None or catalog.functions is None:
         return None
-    platforms = [name for name in profiles if name.startswith("lambda/")]
+    kind = catalog.functions.sizes[0].platform
+    platforms = [name for name in profiles if name.startswith(f"{kind}/")]
     if wanted != "auto":
-        if f"lambda/{wanted}" not in platforms:
+        if f"{kind}/{wanted}" not in platforms:
             raise CatalogError(
                 f"catalog.function_memory_mb: no profile of '{service.name}' at {wanted} MB; "
                 f"profiled: {sorted(platforms) or 'none'}"
             )
-        platforms = [f"lambda/{wanted}"]
+        platforms = [f"{kind}/{wanted}"]
     on_sale = {size.name for size in catalog.functions.sizes}
     functions = [
-        _function(name, catalog, profiles[name], selection) for name in platforms if name in on_sale
+        function_offer(name, catalog, profiles[name], selection)
+        for name in platforms
+        if name in on_sale
     ]
     if not functions:
         return None
@@ -261,25 +278,36 @@ def build_function(
     return min(functions, key=lambda f: (f.service_time_s, f.name))
 
 
-def _function(
+def function_offer(
     name: str, catalog: Catalog, profile: Profile, selection: OfferSelection
 ) -> FunctionOffer:
+    """Return one function size as the catalogue sells it, by its platform's name.
+
+    Raises:
+        CatalogError: it is not on sale, or is to be kept warm in a way that is not sold.
+    """
     terms = catalog.functions
     if terms is None:
         raise CatalogError(f"Catalogue '{catalog.name}' sells no functions")
     size = terms.size(name)
+    warm_usd_per_s = terms.warm_price_usd_per_s(size)
+    if warm_usd_per_s is None and selection.warm_up == "provisioned":
+        raise CatalogError(
+            f"catalog.warm_up: '{catalog.name}' sells no provisioned concurrency, expected "
+            f"'invocations', got 'provisioned'"
+        )
     function = FunctionOffer(
         name=name,
         memory_gb=size.memory_gb,
         service_time_s=profile.service_time_s(1),
-        price_usd_per_gb_s=terms.price_usd_per_gb_s,
+        price_usd_per_gb_s=terms.usd_per_gb_s(size),
         price_usd_per_invocation=terms.price_usd_per_invocation,
         billing_step_s=terms.billing_step_s,
         service_time_cv=profile.service_time_cv,
         cold_start_s=size.cold_start_s,
         idle_timeout_s=terms.idle_timeout_s,
         concurrency_limit=terms.concurrency_limit,
-        warm_price_usd_per_s=terms.warm_price_usd_per_s(size),
+        warm_price_usd_per_s=warm_usd_per_s or 0.0,
         burst=terms.burst,
         burst_per_s=terms.burst_per_s,
         warm_use_price_usd_per_gb_s=terms.warm_use_price_usd_per_gb_s,

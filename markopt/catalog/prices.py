@@ -24,6 +24,7 @@ from markopt.catalog.terms import (
     FunctionSize,
     FunctionTerms,
     InstanceType,
+    ScalingRule,
     SpotTerms,
 )
 from markopt.errors import CatalogError
@@ -75,6 +76,11 @@ class _Burst(Sourced):
     accrual_s: NotNegative = 86_400.0
 
 
+class _Scaling(Sourced):
+    scaled_from: Text
+    time_factor: Positive
+
+
 class _Instance(Sourced):
     vcpus: Positive
     memory_gb: Positive
@@ -85,6 +91,7 @@ class _Instance(Sourced):
     spot: _Spot | None = None
     sagemaker: _SageMaker | None = None
     burst: _Burst | None = None
+    scaling: tuple[_Scaling, ...] = ()
 
     @model_validator(mode="after")
     def _baseline_fits(self) -> Self:
@@ -97,7 +104,7 @@ class _Instance(Sourced):
 
 
 class _FunctionPrice(Sourced):
-    usd_per_gb_s: Positive
+    usd_per_gb_s: Positive | None = None
     usd_per_invocation: NotNegative
     billing_step_s: Positive
 
@@ -127,11 +134,15 @@ class _Idle(Sourced):
 class _FunctionSize(Sourced):
     memory_mb: Count
     cold_start_s: NotNegative
+    # The price of one billing step, where the list gives one for each size (memory and processor).
+    usd_per_step: Positive | None = None
+    scaling: tuple[_Scaling, ...] = ()
 
 
 class _Functions(Section):
+    platform: Text = "lambda"
     price: _FunctionPrice
-    warm: _WarmPrice
+    warm: _WarmPrice | None = None
     concurrency: _Concurrency
     memory: _Memory
     idle: _Idle
@@ -148,6 +159,16 @@ class _Functions(Section):
                 f"sizes: memory_mb must be at most memory.max_mb, {self.memory.max_mb}, "
                 f"got {sizes[-1]}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _every_size_has_one_price(self) -> Self:
+        for size in self.sizes:
+            if (size.usd_per_step is None) == (self.price.usd_per_gb_s is None):
+                raise ValueError(
+                    f"sizes: {size.memory_mb} MB needs either its own usd_per_step or "
+                    f"price.usd_per_gb_s, got {size.usd_per_step} and {self.price.usd_per_gb_s}"
+                )
         return self
 
 
@@ -218,6 +239,15 @@ def _instance_type(name: str, entry: _Instance, document: _CatalogFile) -> Insta
         credit_accrual_s=entry.burst.accrual_s if entry.burst else 0.0,
         stopped_start_delay_s=document.stopped_start.delay_s if entry.burst else None,
         container=entry.container,
+        scaling=_scaling_rules(entry.scaling, sources),
+    )
+
+
+def _scaling_rules(
+    rules: tuple[_Scaling, ...], sources: dict[str, str] | None
+) -> tuple[ScalingRule, ...]:
+    return tuple(
+        ScalingRule(rule.scaled_from, rule.time_factor, rule.evidence(sources)) for rule in rules
     )
 
 
@@ -231,30 +261,44 @@ def _spot_terms(spot: _Spot, sources: dict[str, str] | None) -> SpotTerms:
 
 
 def _function_terms(functions: _Functions, sources: dict[str, str] | None) -> FunctionTerms:
+    warm, burst = functions.warm, functions.burst
     evidence = {
         "price": functions.price.evidence(sources),
-        "warm": functions.warm.evidence(sources),
         "concurrency": functions.concurrency.evidence(sources),
         "memory": functions.memory.evidence(sources),
         "idle": functions.idle.evidence(sources),
     }
-    burst = functions.burst
+    if warm is not None:
+        evidence["warm"] = warm.evidence(sources)
     if burst is not None:
         evidence["burst"] = burst.evidence(sources)
     return FunctionTerms(
         price_usd_per_gb_s=functions.price.usd_per_gb_s,
         price_usd_per_invocation=functions.price.usd_per_invocation,
         billing_step_s=functions.price.billing_step_s,
-        warm_price_usd_per_gb_s=functions.warm.usd_per_gb_s,
-        warm_use_price_usd_per_gb_s=functions.warm.use_usd_per_gb_s,
+        warm_price_usd_per_gb_s=warm.usd_per_gb_s if warm else None,
+        warm_use_price_usd_per_gb_s=warm.use_usd_per_gb_s if warm else None,
         concurrency_limit=functions.concurrency.limit,
         max_memory_mb=functions.memory.max_mb,
         idle_timeout_s=functions.idle.timeout_s,
-        sizes=tuple(
-            FunctionSize(size.memory_mb, size.cold_start_s, size.evidence(sources))
-            for size in functions.sizes
-        ),
+        sizes=tuple(_function_size(size, functions, sources) for size in functions.sizes),
         evidence=evidence,
         burst=None if burst is None else float(burst.environments),
         burst_per_s=0.0 if burst is None else burst.per_s,
+    )
+
+
+def _function_size(
+    size: _FunctionSize, functions: _Functions, sources: dict[str, str] | None
+) -> FunctionSize:
+    """Return a size; a price per billing step is spread over its seconds and gigabytes."""
+    memory_gb = size.memory_mb / 1024.0
+    step_gb_s = functions.price.billing_step_s * memory_gb
+    return FunctionSize(
+        memory_mb=size.memory_mb,
+        cold_start_s=size.cold_start_s,
+        evidence=size.evidence(sources),
+        platform=functions.platform,
+        usd_per_gb_s=None if size.usd_per_step is None else size.usd_per_step / step_gb_s,
+        scaling=_scaling_rules(size.scaling, sources),
     )

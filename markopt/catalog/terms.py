@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, final
+from typing import Literal, final, get_args
 
 from markopt.catalog.lookup import unknown_name
 from markopt.errors import CatalogError
@@ -13,8 +13,17 @@ Confidence = Literal["measured", "list", "code", "paper", "quoted", "assumed"]
 
 ``measured``: a published measurement; ``list``: a public price list; ``code``: read in released
 code; ``paper``: printed in a paper; ``quoted``: widely quoted, not checked again; ``assumed``: a
-default of ours.
+default of ours. In this order, from the surest on.
 """
+
+CONFIDENCES: tuple[Confidence, ...] = get_args(Confidence)
+
+
+def worst_confidence(*confidences: str) -> Confidence:
+    """Return the least sure of some confidences; what is none of them counts as assumed."""
+    order: list[str] = list(CONFIDENCES)
+    ranks = [order.index(c) if c in order else len(order) - 1 for c in confidences]
+    return CONFIDENCES[max(ranks, default=len(order) - 1)]
 
 
 @final
@@ -49,6 +58,19 @@ class SpotTerms:
 
 @final
 @dataclass(frozen=True)
+class ScalingRule:
+    """How a platform without profiles of its own gets them: another one's, times a factor.
+
+    A batch takes ``time_factor`` times what it takes on the platform ``scaled_from``.
+    """
+
+    scaled_from: str
+    time_factor: float
+    evidence: Evidence
+
+
+@final
+@dataclass(frozen=True)
 class InstanceType:
     """An instance type, or a container size (``container``), as the price list has it.
 
@@ -59,7 +81,8 @@ class InstanceType:
     ``launch_delay_s`` runs from the launch until the model server is ready;
     ``stopped_start_delay_s`` from the start of a stopped burstable standby. ``evidence`` has the
     keys ``price`` and ``launch``, and ``sagemaker``, ``burst`` and ``stopped_start`` where the
-    type has such figures.
+    type has such figures. ``scaling`` gives rules for services that were not profiled on the type;
+    the first one whose base was is taken.
     """
 
     name: str
@@ -76,6 +99,7 @@ class InstanceType:
     credit_accrual_s: float = 0.0
     stopped_start_delay_s: float | None = None
     container: bool = False
+    scaling: tuple[ScalingRule, ...] = ()
 
     @property
     def burstable(self) -> bool:
@@ -96,16 +120,22 @@ class InstanceType:
 @final
 @dataclass(frozen=True)
 class FunctionSize:
-    """A function's memory size; ``cold_start_s`` is what a request waits for a new environment."""
+    """A function's memory size; ``cold_start_s`` is what a request waits for a new environment.
+
+    ``usd_per_gb_s`` is the size's own price, None where the catalogue has one price for all.
+    """
 
     memory_mb: int
     cold_start_s: float
     evidence: Evidence
+    platform: str = "lambda"
+    usd_per_gb_s: float | None = None
+    scaling: tuple[ScalingRule, ...] = ()
 
     @property
     def name(self) -> str:
         """The platform's name in profiles: ``lambda/<MB>``."""
-        return f"lambda/{self.memory_mb}"
+        return f"{self.platform}/{self.memory_mb}"
 
     @property
     def memory_gb(self) -> float:
@@ -118,18 +148,20 @@ class FunctionSize:
 class FunctionTerms:
     """How functions (Lambda) are sold: price, billing step, limits and memory sizes.
 
-    ``price_usd_per_gb_s`` applies to ordinary invocations. An environment that is kept warm costs
-    ``warm_price_usd_per_gb_s`` all the time, and ``warm_use_price_usd_per_gb_s`` (in place of
-    the ordinary price) while it serves. At most ``burst`` new environments start at once, and
-    ``burst_per_s`` after that; None: no such limit is known. ``evidence`` has the keys ``price``,
-    ``warm``, ``concurrency``, ``memory`` and ``idle``, and ``burst`` where that limit is known.
+    ``price_usd_per_gb_s`` applies to ordinary invocations of sizes without a price of their own;
+    None: all have one. An environment that is kept warm costs ``warm_price_usd_per_gb_s`` all the
+    time, and ``warm_use_price_usd_per_gb_s`` (in place of the ordinary price) while it serves;
+    None where provisioned concurrency is not sold. At most ``burst`` new environments start at
+    once, and ``burst_per_s`` after that; None: no such limit is known. ``evidence`` has the keys
+    ``price``, ``concurrency``, ``memory`` and ``idle``, and ``warm`` and ``burst`` where these are
+    known.
     """
 
-    price_usd_per_gb_s: float
+    price_usd_per_gb_s: float | None
     price_usd_per_invocation: float
     billing_step_s: float
-    warm_price_usd_per_gb_s: float
-    warm_use_price_usd_per_gb_s: float
+    warm_price_usd_per_gb_s: float | None
+    warm_use_price_usd_per_gb_s: float | None
     concurrency_limit: int
     max_memory_mb: int
     idle_timeout_s: float
@@ -149,9 +181,21 @@ class FunctionTerms:
                 return size
         raise CatalogError(unknown_name("Function size", platform, [s.name for s in self.sizes]))
 
-    def warm_price_usd_per_s(self, size: FunctionSize) -> float:
-        """Return the price of one environment of this size kept warm for a second."""
-        return self.warm_price_usd_per_gb_s * size.memory_gb
+    def usd_per_gb_s(self, size: FunctionSize) -> float:
+        """Return the price of an ordinary invocation of this size, per GB-second.
+
+        Raises:
+            CatalogError: neither the size nor the catalogue has a price.
+        """
+        price = self.price_usd_per_gb_s if size.usd_per_gb_s is None else size.usd_per_gb_s
+        if price is None:
+            raise CatalogError(f"Function size '{size.name}': usd_per_gb_s is required, got none")
+        return price
+
+    def warm_price_usd_per_s(self, size: FunctionSize) -> float | None:
+        """Return the price of one environment of this size kept warm for a second, if sold."""
+        price = self.warm_price_usd_per_gb_s
+        return None if price is None else price * size.memory_gb
 
 
 @final

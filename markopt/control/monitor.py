@@ -37,9 +37,9 @@ class SloMonitor:
     ``cool_down_rounds`` rounds only watch. The next plan finds the addition among the pending
     instances, and keeps or drops it.
 
-    ``offer`` names what is added. ``auto`` takes, among on-demand offers that stock and limits
-    allow, the one that launches fastest, then the cheapest per request/s, then the first by name
-    (without on-demand offers: among all that are not spot, then among all).
+    ``offer`` names what is added. ``auto`` takes, among on-demand and container offers that stock
+    and limits allow, the one that launches fastest, then the cheapest per request/s, then the first
+    by name (without such offers: among all that are not spot, then among all).
 
     Source: MArk's released code (weight 0.001, above 2 %, 5 rounds).
 
@@ -150,9 +150,9 @@ def check_monitor(weight: float, threshold_share: float, cool_down_rounds: int) 
 def _candidates(offers: Sequence[Offer], wanted: str) -> tuple[Offer, ...]:
     if wanted != "auto":
         return tuple(offer for offer in offers if offer.name == wanted)
-    on_demand = [offer for offer in offers if offer.purchase is PurchaseOption.ON_DEMAND]
-    lasting = [offer for offer in offers if offer.purchase is not PurchaseOption.SPOT]
-    chosen = on_demand or lasting or offers
+    lasting = [offer for offer in offers if offer.purchase.lasting]
+    uninterrupted = [offer for offer in offers if offer.purchase is not PurchaseOption.SPOT]
+    chosen = lasting or uninterrupted or offers
     return tuple(
         sorted(
             chosen,

@@ -17,6 +17,11 @@ class PurchaseOption(StrEnum):
     BURSTABLE = "burstable"
     CONTAINER = "container"
 
+    @property
+    def lasting(self) -> bool:
+        """True for capacity that stays as long as it is paid for, at full speed."""
+        return self in (PurchaseOption.ON_DEMAND, PurchaseOption.CONTAINER)
+
 
 @dataclass(frozen=True)
 class Batching:

@@ -35,8 +35,8 @@ _PATH_NAMES = {
     "lambda": Path.FUNCTION_WARM,
     "lambda_cold": Path.FUNCTION_COLD,
 }
-_CALENDAR_BLOCK = 1 << 16
-"""Requests served at a time where queue lengths are tracked: each may add two calendar entries."""
+_BLOCK = 1 << 16
+"""Requests served at a time where each may add entries to the calendar or the journal."""
 
 
 class RequestEngine:
@@ -180,13 +180,16 @@ class RequestEngine:
         self._served_until_s = float(arrivals_s[-1])
         if self.settings.record_requests:
             self._make_room_for(self.requests + len(arrivals_s))
-        self._make_room_in_journal(len(arrivals_s))
-        if not self._state.counters[Counter.TRACKS_QUEUES]:
+        revocable = self.settings.revocable
+        if not (revocable or self._state.counters[Counter.TRACKS_QUEUES]):
             self._serve(self._address, arrivals_s)
             return
-        for first in range(0, len(arrivals_s), _CALENDAR_BLOCK):
-            block_s = arrivals_s[first : first + _CALENDAR_BLOCK]
+        for first in range(0, len(arrivals_s), _BLOCK):
+            block_s = arrivals_s[first : first + _BLOCK]
             self._make_room_in_calendar(2 * len(block_s))
+            self._make_room_in_journal(len(block_s))
+            if revocable and first:
+                kernel.advance(self._address, block_s[0])
             self._serve(self._address, block_s)
 
     def _make_room_in_calendar(self, events: int) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from markopt.errors import ConfigError
 
-STREAMS = ("cloud", "forecast", "bootstrap")
+STREAMS = ("cloud", "forecast", "bootstrap", "characterization")
 """Names in a fixed order: append only, since a stream's place is its identity.
 
 The cloud splits its own further: arrivals, service times, launches, spot interruptions.

@@ -1,41 +1,41 @@
-"""What the single-offer baselines share: the one on-demand offer that they scale."""
+"""What the single-offer baselines share: the one on-demand or container offer that they scale."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from markopt.core import Offer, Problem, PurchaseOption
+from markopt.core import Offer, Problem
 from markopt.errors import ConfigError, Infeasible
 from markopt.planning.requirement import candidate_offers, required_rps
 
 
 def scaled_offer(problem: Problem, instance_type: str | None) -> Offer:
-    """Return the on-demand offer of that type; None: the one that runs already.
+    """Return the on-demand or container offer of that type; None: the one that runs already.
 
     A scaling group keeps its type: the one that makes up at least half of the billed throughput.
     Where none does, the cheapest for the forecast's mean rate, by price per required throughput
     and not per saturation throughput: a type may pool worse.
 
     Raises:
-        ConfigError: there is no on-demand offer of that type.
-        Infeasible: no on-demand offer meets the SLO.
+        ConfigError: there is no such offer of that type.
+        Infeasible: no such offer meets the SLO.
     """
-    on_demand = [o for o in candidate_offers(problem) if o.purchase is PurchaseOption.ON_DEMAND]
+    lasting = [o for o in candidate_offers(problem) if o.purchase.lasting]
     if instance_type is not None:
-        for offer in on_demand:
+        for offer in lasting:
             if offer.instance_type == instance_type:
                 return offer
         raise ConfigError(
-            f"planner.instance_type: needs an on-demand offer that meets the SLO, got "
-            f"'{instance_type}'; there are {[o.instance_type for o in on_demand]}"
+            f"planner.instance_type: needs an on-demand or container offer that meets the SLO, got "
+            f"'{instance_type}'; there are {[o.instance_type for o in lasting]}"
         )
-    if not on_demand:
+    if not lasting:
         raise Infeasible(
-            "Planner: needs an on-demand offer that meets the SLO, got "
+            "Planner: needs an on-demand or container offer that meets the SLO, got "
             f"{[offer.name for offer in problem.offers]}"
         )
 
-    running = max(on_demand, key=lambda offer: _billed_rps(problem, offer))
+    running = max(lasting, key=lambda offer: _billed_rps(problem, offer))
     total_rps = sum(_billed_rps(problem, offer) for offer in problem.offers)
     if total_rps > 0.0 and _billed_rps(problem, running) >= 0.5 * total_rps:
         return running
@@ -45,7 +45,7 @@ def scaled_offer(problem: Problem, instance_type: str | None) -> Offer:
         q = float(required_rps(problem, rate_rps, {offer.instance_type: 1.0})[0])
         return float(np.ceil(q / offer.saturation_rps - 1e-9)) * offer.price_usd_per_s
 
-    return min(on_demand, key=lambda o: (usd(o), o.price_usd_per_s, o.name))
+    return min(lasting, key=lambda o: (usd(o), o.price_usd_per_s, o.name))
 
 
 def _billed_rps(problem: Problem, offer: Offer) -> float:

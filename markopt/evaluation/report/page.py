@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from markopt.errors import DataError
+from markopt.evaluation.characterization.results import FINDINGS, read_characterization
 from markopt.evaluation.folder import replace_text
-from markopt.evaluation.report import comparison_figures, episode_figures
+from markopt.evaluation.report import (
+    characterization_page,
+    comparison_figures,
+    episode_figures,
+)
 from markopt.evaluation.report.style import KIND_LABELS
 from markopt.evaluation.results import REPORT, SUMMARY, EpisodeFiles, read_episode
 from markopt.evaluation.tabulation import COMPARISON, ComparisonFiles, read_comparison
@@ -20,10 +25,11 @@ Section = dict[str, Any]
 
 
 def report_folder(folder: Path) -> Path:
-    """Rebuild ``report.html`` of an episode's or a comparison's folder from its files alone.
+    """Rebuild ``report.html`` of a result folder from its files alone.
 
     Raises:
-        DataError: the folder is neither, or a file is missing or damaged.
+        DataError: it is no episode's, comparison's or characterisation's folder, or a file is
+            missing or damaged.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: expected a result folder, there is none")
@@ -31,6 +37,8 @@ def report_folder(folder: Path) -> Path:
         return write_comparison_report(folder)
     if (folder / SUMMARY).is_file():
         return write_report(folder)
+    if (folder / FINDINGS).is_file():
+        return write_characterization_report(folder)
     raise DataError(f"{folder}: expected '{SUMMARY}' or '{COMPARISON}' in it, found neither")
 
 
@@ -44,6 +52,12 @@ def write_comparison_report(folder: Path) -> Path:
     """Write the report of a comparison; return its path."""
     comparison = read_comparison(folder)
     return _write(folder, "comparison.html.j2", _comparison_context(comparison))
+
+
+def write_characterization_report(folder: Path) -> Path:
+    """Write the report of a characterisation; return its path."""
+    files = read_characterization(folder)
+    return _write(folder, "characterization.html.j2", characterization_page.context(files))
 
 
 def _write(folder: Path, template: str, context: dict[str, Any]) -> Path:

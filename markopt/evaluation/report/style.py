@@ -31,6 +31,7 @@ KIND_COLORS = {
     "on_demand": BLUE,
     "spot": SKY,
     "burstable": GREEN,
+    "container": YELLOW,
     "lambda": ORANGE,
     "warm": PURPLE,
 }
@@ -38,6 +39,7 @@ KIND_LABELS = {
     "on_demand": "On demand",
     "spot": "Spot",
     "burstable": "Burstable",
+    "container": "Containers",
     "lambda": "Lambda",
     "warm": "Warm functions",
 }

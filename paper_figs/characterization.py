@@ -1,0 +1,197 @@
+"""Figure: cost per request of a service on every platform, at low and at high load, and by batch.
+
+Reads result files only (``markopt characterize``):
+
+    python paper_figs/characterization.py results/characterization-inception_bn figure.pdf [CATALOG]
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+STYLE = {
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e8ee",
+    "axes.axisbelow": True,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "markopt",
+    "legend.frameon": False,
+}
+ORANGE, BLUE, MUTED = "#e69f00", "#0072b2", "#5f6b7a"
+MODELS = {
+    "CPU": ("CPU instance", "#0072b2", "o", "-"),
+    "GPU": ("GPU instance", "#009e73", "s", "--"),
+    "CaaS": ("Container", "#cc79a7", "D", ":"),
+    "FaaS": ("Function", "#e69f00", "^", "-."),
+}
+UNDISCOUNTED = ("on_demand", "container", "function")
+
+
+def read(folder: Path, catalog: str | None) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Return the study's document and its rows of one catalogue (the first one by default)."""
+    document = json.loads((folder / "findings.json").read_text(encoding="utf-8"))
+    with (folder / "characterization.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    chosen = catalog or rows[0]["catalog"]
+    return document, [row for row in rows if row["catalog"] == chosen]
+
+
+def kind(row: dict[str, str]) -> str:
+    """Return which of ``MODELS`` a row belongs to."""
+    if row["model"] != "IaaS":
+        return row["model"]
+    return "CPU" if row["processor"] == "CPU" else "GPU"
+
+
+def cheapest(rows: list[dict[str, str]], load: str) -> dict[str, dict[str, str]]:
+    """Return each platform's cheapest row at a load, among those that meet the SLO."""
+    best: dict[str, dict[str, str]] = {}
+    for row in rows:
+        wanted = row["load"] == load and row["meets_slo"] == "True" and row["usd_per_million"]
+        if not wanted or row["purchase"] not in UNDISCOUNTED:
+            continue
+        held = best.get(row["platform"])
+        if held is None or float(row["usd_per_million"]) < float(held["usd_per_million"]):
+            best[row["platform"]] = row
+    return best
+
+
+def draw_platforms(axes: Any, rows: list[dict[str, str]], low_rps: float) -> None:
+    """Draw cost per million by platform: a lone stream, and a pool at high load."""
+    low, high = cheapest(rows, "low"), cheapest(rows, "pool")
+    names = sorted({*low, *high}, key=lambda name: _usd(high.get(name)) or _usd(low.get(name)))
+    looks = ((low, f"lone stream, {low_rps:.2g}/s", ORANGE, "D"), (high, "high load", BLUE, "o"))
+    for name_at, name in enumerate(names):
+        if name in low and name in high:
+            ends = [_usd(low[name]), _usd(high[name])]
+            axes.plot(ends, [name_at, name_at], color="#c5ccd6", linewidth=1, zorder=1)
+    for best, label, color, marker in looks:
+        for assumed in (False, True):
+            some = [name for name in best if (best[name]["confidence"] == "assumed") is assumed]
+            axes.scatter(
+                [_usd(best[name]) for name in some],
+                [names.index(name) for name in some],
+                s=22,
+                marker=marker,
+                facecolors="white" if assumed else color,
+                edgecolors=color,
+                linewidths=1.2,
+                label=None if assumed else label,
+                zorder=2,
+            )
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlabel("USD per million requests")
+    plain(axes.xaxis)
+    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.4, 1.12), ncols=2)
+
+
+def _usd(row: dict[str, str] | None) -> float:
+    return float(row["usd_per_million"]) if row else 0.0
+
+
+def draw_batches(axes: Any, rows: list[dict[str, str]]) -> None:
+    """Draw cost per million at high load by largest batch; thin lines rest on assumed figures."""
+    groups: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        wanted = row["load"] == "pool" and row["meets_slo"] == "True" and row["usd_per_million"]
+        if wanted and row["purchase"] in UNDISCOUNTED:
+            groups.setdefault(row["platform"], []).append(row)
+    named: set[str] = set()
+    for group in groups.values():
+        label, color, marker, line = MODELS[kind(group[0])]
+        assumed = group[0]["confidence"] == "assumed"
+        axes.plot(
+            [int(row["batch_size"]) for row in group],
+            [_usd(row) for row in group],
+            color=color,
+            marker=marker,
+            markersize=3.5,
+            markerfacecolor="white" if assumed else color,
+            linestyle=line,
+            linewidth=0.7 if assumed else 1.3,
+            label=None if label in named else label,
+        )
+        named.add(label)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    plain(axes.xaxis)
+    plain(axes.yaxis)
+    axes.set_xlabel("Largest batch")
+    axes.set_ylabel("USD per million requests, high load")
+    axes.legend(fontsize=7)
+
+
+def plain(axis: Any) -> None:
+    """Label a logarithmic axis with plain numbers."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def caption(document: dict[str, Any], catalog: str) -> str:
+    """Return what the figure finds."""
+    found = [f for f in document["findings"] if f["catalog"] == catalog]
+    verdicts = {
+        f["key"]: f["verdict"] for f in found if f["key"] in ("small_cpu", "gpu", "cost_order")
+    }
+    slo = document["slo"]
+    names = {
+        "small_cpu": "small CPU cheaper",
+        "gpu": "GPU only with batching and load",
+        "cost_order": "IaaS < CaaS < FaaS",
+    }
+    told = ", ".join(f"{names[key]}: {verdict}" for key, verdict in verdicts.items())
+    return (
+        f"{document['service']} on {catalog}, {100 * slo['sl_min']:g} % within "
+        f"{1000 * slo['rt_max_s']:g} ms, each platform at its cheapest batch that meets the SLO.\n"
+        f"{told}. Open marks rest on assumed figures."
+    )
+
+
+def draw(folder: Path, path: Path, catalog: str | None = None) -> None:
+    """Write the figure as vectors (.pdf or .svg)."""
+    document, rows = read(folder, catalog)
+    platforms = len({row["platform"] for row in rows if row["purchase"] in UNDISCOUNTED})
+    with mpl.rc_context(STYLE):
+        size = (7.2, max(1.3 + 0.17 * platforms, 3.0))
+        figure, (left, right) = plt.subplots(1, 2, figsize=size, layout="constrained")
+        draw_platforms(left, rows, document["low_rps"])
+        draw_batches(right, rows)
+        figure.supxlabel(caption(document, rows[0]["catalog"]), fontsize=7, color=MUTED)
+        stamp = {"CreationDate": None} if path.suffix == ".pdf" else {"Date": None}
+        figure.savefig(path, metadata=stamp)
+        plt.close(figure)
+
+
+def main(arguments: list[str]) -> int:
+    """Draw from the given result folder into the given file, for the given catalogue."""
+    if len(arguments) not in (2, 3) or Path(arguments[1]).suffix not in (".pdf", ".svg"):
+        print(
+            "usage: characterization.py RESULT_FOLDER FIGURE.(pdf|svg) [CATALOG]", file=sys.stderr
+        )
+        return 2
+    folder = Path(arguments[0])
+    if not (folder / "characterization.csv").is_file():
+        print(f"{folder}: expected the files of markopt characterize", file=sys.stderr)
+        return 2
+    draw(folder, Path(arguments[1]), *arguments[2:])
+    print(arguments[1])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,305 @@
+"""The studies at toy size, end to end, and their figures on the committed tables."""
+
+import csv
+import importlib.util
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from markopt.assembly import ConfigParts, compare_settings
+from markopt.composition import compose
+from markopt.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "experiments" / "results"
+STUDIES = ("steady_load", "surge", "interruption", "dispatch_rules")
+OVER_TIME = ("steady_load", "surge", "interruption")
+TABLES = dict.fromkeys(OVER_TIME, ("episodes.csv", "windows.csv")) | {
+    "dispatch_rules": ("fleets.csv", "worth.csv")
+}
+SMALL = (
+    "service=inception_bn",
+    "catalog.batching=none",
+    "catalog.instance_types=[c5.large]",
+    "workload.history_s=1800",
+    "controller.horizon=3",
+    "controller.samples=5",
+)
+TOY = {
+    "steady_load": (
+        "planner=greedy,lambda_only",
+        "seed=0,1",
+        "workload.evaluate_s=120",
+        "workload.scale=0.5",
+    ),
+    "surge": (
+        "planner=greedy,static_peak",
+        "seed=0",
+        "workload.steady_s=120",
+        "workload.surge_s=120",
+        "workload.burst=0.5",
+    ),
+    "interruption": (
+        "planner=greedy,greedy_with_standbys",
+        "seed=0",
+        "catalog.instance_types=[c5.large,t2.medium]",
+        "catalog.function_memory_mb=null",
+        "workload.evaluate_s=240",
+        "workload.rates_rps=[60]",
+        "controller.horizon=6",
+        "cloud.market.interruptions=[{at_s:30,share:0.5}]",
+    ),
+    "dispatch_rules": (
+        "seed=0,1",
+        "workload.evaluate_s=120",
+        "cloud.dispatcher=weighted_round_robin,join_shortest_queue",
+        "cloud.bouncer=none,predicted_deadline",
+    ),
+}
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Load a script of ``experiments`` or ``paper_figs`` as it is when run by itself."""
+    before = set(sys.modules)
+
+    def by_name(folder, name):
+        monkeypatch.syspath_prepend(str(ROOT / folder))
+        spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+        return module
+
+    yield by_name
+    for name in ("study_tables", "figure_style", *STUDIES):
+        if name not in before:
+            sys.modules.pop(name, None)
+
+
+def toy(study):
+    """Return the overrides of a study's toy size; its own take the place of the common ones."""
+    own = {override.split("=")[0] for override in TOY[study]}
+    return [*(o for o in SMALL if o.split("=")[0] not in own), *TOY[study]]
+
+
+def toy_run(load, study, output):
+    module = load("experiments", study)
+    if study != "dispatch_rules":
+        return module.run([*toy(study), f"output={output}"])
+    cpu = module.FixedFleet("CPU", "c5.large/on_demand", 80.0, (2, 3, 5))
+    return module.run([*toy(study), f"output={output}"], [cpu])
+
+
+def rows_of(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_study_writes_the_tables_that_its_figure_draws(study, load, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = toy_run(load, study, "out")
+    assert {path.name for path in folder.iterdir()} == {*TABLES[study], "table.md"}
+    figure = load("paper_figs", study)
+    assert figure.main(figure.draw, [str(folder), "figure.svg"]) == 0
+    assert "<svg" in Path("figure.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_figure_draws_the_committed_tables(study, load, tmp_path):
+    figure = load("paper_figs", study)
+    path = tmp_path / "figure.svg"
+    assert figure.main(figure.draw, [str(RESULTS / study), str(path)]) == 0
+    assert "<svg" in path.read_text(encoding="utf-8")
+
+
+def test_a_figure_says_what_it_lacks(load, tmp_path, capsys):
+    figure = load("paper_figs", "surge")
+    assert figure.main(figure.draw, [str(tmp_path), "pixels.png"]) == 2
+    assert figure.main(figure.draw, [str(tmp_path), str(tmp_path / "figure.svg")]) == 2
+    assert "windows.csv: expected a study's table" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_committed_tables_are_small_and_of_the_study_as_configured(study):
+    config = compose([f"experiment={study}"]).config
+    settings = compare_settings(config)
+    for name in TABLES[study]:
+        assert (RESULTS / study / name).stat().st_size < 64 * 1024
+    if study == "dispatch_rules":
+        pairs = {
+            (row["dispatcher"], row["bouncer"]) for row in rows_of(RESULTS / study / "worth.csv")
+        }
+        assert len(pairs) == 12
+        return
+    episodes = rows_of(RESULTS / study / "episodes.csv")
+    assert {row["policy"] for row in episodes} == set(settings.planners)
+    assert {int(row["seed"]) for row in episodes} == set(settings.seeds)
+
+
+def test_same_configuration_same_bytes(load, tmp_path):
+    figure = load("paper_figs", "steady_load")
+    for name in ("first", "second"):
+        toy_run(load, "steady_load", tmp_path / name)
+        assert figure.main(figure.draw, [str(tmp_path / name), str(tmp_path / f"{name}.pdf")]) == 0
+    for name in TABLES["steady_load"]:
+        first, second = (tmp_path / folder / name for folder in ("first", "second"))
+        assert first.read_bytes() == second.read_bytes()
+    first, second = ((tmp_path / f"{name}.pdf").read_bytes() for name in ("first", "second"))
+    assert first == second
+    assert first.startswith(b"%PDF")
+
+
+def test_the_windows_of_an_episode_add_up_to_it(load):
+    tables = load("experiments", "study_tables")
+    config = ["experiment=surge", *toy("surge"), "planner=greedy"]
+    overrides = [o for o in config if o != "planner=greedy,static_peak"]
+    parts = ConfigParts(overrides, planners=["greedy"])
+    from markopt.evaluation import CompareSettings, compare
+
+    (episode,) = compare(parts, CompareSettings(("greedy",))).episodes
+    windows = tables.windows_of(episode)
+    assert windows["time_s"].tolist() == [0.0, 60.0, 120.0, 180.0]
+    arrivals = np.array([record.arrivals for record in episode.intervals])
+    within = float((windows["attainment"] * arrivals).sum())
+    assert within == pytest.approx(arrivals.sum() - episode.statistics.violations)
+    hours = episode.interval_s / 3600.0
+    assert windows["usd_per_h"].sum() * hours == pytest.approx(episode.intervals[-1].bill_usd)
+    assert (windows["p50_ms"] <= windows["p98_ms"]).all()
+
+
+def test_an_interruption_with_replacements_to_be_had_is_seen_in_its_rows(load, tmp_path):
+    folder = toy_run(load, "interruption", tmp_path / "out")
+    episodes = {row["policy"]: row for row in rows_of(folder / "episodes.csv")}
+    assert {(row["taken"], row["outage"]) for row in episodes.values()} == {("50 %", "False")}
+    assert all(int(row["interruptions"]) > 0 for row in episodes.values())
+    with_standbys, without = (episodes[p] for p in ("greedy_with_standbys", "greedy"))
+    assert float(with_standbys["attainment"]) > float(without["attainment"])
+
+
+def test_windows_of_seeds_are_averaged_and_empty_ones_left_out(load):
+    tables = load("experiments", "study_tables")
+    one = {
+        key: np.array([1.0, np.nan if key.startswith("p") else 2.0])
+        for key in ("p50_ms", "p98_ms", "attainment", "lambda_share", "usd_per_h")
+    }
+    other = {key: np.array([3.0, 4.0]) for key in one}
+    times = {"time_s": np.array([0.0, 60.0])}
+    rows = tables.over_seeds([one | times, other | times])
+    assert [row["p98_ms"] for row in rows] == [2.0, 4.0]
+    assert [row["attainment"] for row in rows] == [2.0, 3.0]
+    assert [row["attainment_min"] for row in rows] == [1.0, 2.0]
+    nothing = tables.over_seeds([one | times])
+    assert nothing[1]["p98_ms"] is None
+
+
+def test_a_study_sweeps_what_its_configuration_says_and_an_override_takes_its_place(load):
+    tables = load("experiments", "study_tables")
+    study = load("experiments", "surge").STUDY
+    assert [case.labels for case in tables.cases(study, [])] == [
+        {"surge": surge, "functions": functions}
+        for functions in (True, False)
+        for surge in (1.25, 1.5, 2.0, 3.0)
+    ]
+    some = tables.cases(study, ["workload.burst=0.1,0.2", "catalog.function_memory_mb=auto"])
+    assert [case.labels["surge"] for case in some] == [1.1, 1.2]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("cloud.latency_window_s=30", r"cloud\.latency_window_s"),
+        ("planner=nothing", "nothing"),
+        ("workload.bursts=1", "burst"),
+    ],
+)
+def test_a_wrong_setting_of_a_study_is_one_line_and_leaves_nothing(
+    override, message, load, tmp_path, capsys
+):
+    study = load("experiments", "surge")
+    arguments = [*toy("surge"), override, f"output={tmp_path / 'out'}"]
+    assert study.main(study.run, arguments) == 2
+    assert message.replace("\\", "") in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def dispatch_scene(load, rate_rps, *overrides):
+    module = load("experiments", "dispatch_rules")
+    settings = ["seed=0", "workload.evaluate_s=180", *overrides]
+    (case,) = module.cases(
+        module.STUDY,
+        [*(o for o in SMALL), *settings],
+    )
+    fleet = module.FixedFleet("CPU", "c5.large/on_demand", rate_rps, (1,))
+    return module, fleet, module.scenes_of(case, fleet)[0]
+
+
+WRR, NONE = "cloud.dispatcher=weighted_round_robin", "cloud.bouncer=none"
+
+
+def test_a_fixed_fleet_without_spill_costs_its_price_and_the_warm_functions(load):
+    module, fleet, scene = dispatch_scene(load, 40.0, WRR, NONE)
+    offer = next(o for o in scene.offers if o.name == fleet.varied)
+    found = module.measured(scene, {fleet.varied: 4})
+    assert found["spill_share"] == 0.0
+    warm_usd_per_s = module.WARM_FUNCTIONS * scene.function.warm_price_usd_per_s
+    expected = 3600.0 * (4 * offer.price_usd_per_s + warm_usd_per_s)
+    assert found["usd_per_h"] == pytest.approx(expected)
+
+
+def test_without_a_bouncer_a_fleet_too_small_misses_and_with_one_it_spills(load):
+    module, fleet, scene = dispatch_scene(load, 80.0, WRR, NONE)
+    assert module.utilisation(fleet, 2, scene.offers) > 1.1
+    queued = module.measured(scene, {fleet.varied: 2})
+    assert queued["attainment"] < 0.5
+    assert queued["spill_share"] == 0.0
+    module, fleet, scene = dispatch_scene(load, 80.0, WRR, "cloud.bouncer=predicted_deadline")
+    spilled = module.measured(scene, {fleet.varied: 2})
+    assert spilled["attainment"] > 0.98
+    assert spilled["spill_share"] > 0.1
+
+
+def test_a_span_that_is_all_settling_is_refused(load):
+    module, fleet, scene = dispatch_scene(load, 40.0, WRR, NONE, "workload.evaluate_s=60")
+    with pytest.raises(ConfigError, match="settling time"):
+        module.measured(scene, {fleet.varied: 1})
+
+
+def test_worth_is_paired_with_the_reference_of_the_same_fleet(load):
+    module = load("experiments", "dispatch_rules")
+
+    def least(*costs):
+        fixed = {"count": 3, "spill_share": 0.0, "attainment": 0.99, "p98_ms": 1.0}
+        return [{"seed": s, "usd_per_h": usd, **fixed} for s, usd in enumerate(costs)]
+
+    rows = module.worth(
+        {
+            ("a", "weighted_round_robin", "none"): least(2.0, 4.0),
+            ("a", "power_of_two", "none"): least(1.0, 2.0),
+            ("a", "join_shortest_queue", "none"): least(1.0),
+            ("b", "weighted_round_robin", "none"): least(1.0),
+            ("b", "power_of_two", "none"): least(1.0, 1.0),
+        },
+        seeds=2,
+    )
+    assert [row["cost_ratio"] for row in rows] == [1.0, 0.5, None, None, None]
+    assert (rows[1]["ci95_low"], rows[1]["ci95_high"]) == (0.5, 0.5)
+    assert rows[2]["usd_per_h"] is None, "it did not hold the SLO with every seed"
+    assert rows[4]["usd_per_h"] == 1.0
+    shown = module.shown(rows)
+    assert [row["cost ratio (95 %)"] for row in shown][2:] == ["SLO not held", "SLO not held", "-"]
+
+
+def test_the_committed_worth_has_the_reference_at_one():
+    rows = rows_of(RESULTS / "dispatch_rules" / "worth.csv")
+    reference = [
+        r for r in rows if (r["dispatcher"], r["bouncer"]) == ("weighted_round_robin", "none")
+    ]
+    assert [float(row["cost_ratio"]) for row in reference] == [1.0] * len(
+        {r["fleet"] for r in rows}
+    )
+    assert all(math.isfinite(float(row["cost_ratio"])) for row in rows if row["cost_ratio"])
