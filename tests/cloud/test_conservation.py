@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 
-from tests.cloud.fuzz import CHECKS, Story, examples, play, stories
+from tests.cloud.checks import CHECKS
+from tests.cloud.stories import Story, examples, play, stories
 
 
 @settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.too_slow])
