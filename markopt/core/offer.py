@@ -102,6 +102,18 @@ class Offer:
             return self.max_price_usd_per_s
         return math.inf if self.on_demand_usd_per_s is None else self.on_demand_usd_per_s
 
+    def sustained_rps(self, duration_s: float) -> float:
+        """Return the mean throughput over a duration from its launch, never idle.
+
+        A burstable offer runs at full speed until its launch credit is used up, then at its
+        baseline share; any other one serves ``saturation_rps``.
+        """
+        if self.baseline_share >= 1.0 or duration_s <= 0.0:
+            return self.saturation_rps
+        full_speed_s = min(self.credit_launch_s / (1.0 - self.baseline_share), duration_s)
+        work_s = full_speed_s + (duration_s - full_speed_s) * self.baseline_share
+        return self.saturation_rps * work_s / duration_s
+
 
 @dataclass(frozen=True)
 class FunctionOffer:
