@@ -37,9 +37,9 @@ class SloMonitor:
     ``cool_down_rounds`` rounds only watch. The next plan finds the addition among the pending
     instances, and keeps or drops it.
 
-    ``offer`` names what is added. ``auto`` takes, among on-demand and container offers that stock and limits
-    allow, the one that launches fastest, then the cheapest per request/s, then the first by name
-    (without such offers: among all that are not spot, then among all).
+    ``offer`` names what is added. ``auto`` takes, among on-demand and container offers that stock
+    and limits allow, the one that launches fastest, then the cheapest per request/s, then the first
+    by name (without such offers: among all that are not spot, then among all).
 
     Source: MArk's released code (weight 0.001, above 2 %, 5 rounds).
 
