@@ -1,4 +1,4 @@
-# make demo | test | lint | bench | clean: each does its own set-up in .venv.
+# make demo | study | test | lint | bench | clean: each does its own set-up in .venv.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,11 +7,12 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 	command -v $$p; break; fi; done)
 
-.PHONY: help demo readme test lint bench clean
+.PHONY: help demo readme study test lint bench clean
 
 help:
 	@echo "make demo   compare five policies on the sample trace; report in results/demo"
 	@echo "make readme put the demo's table and picture into README.md (runs the demo if need be)"
+	@echo "make study NAME=surge  run a study of experiments/; tables and figure in results/surge"
 	@echo "make test   run the tests"
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make bench  run the benchmarks"
@@ -34,6 +35,14 @@ demo: $(STAMP)
 readme: $(STAMP)
 	@test -f results/demo/table.md || $(MAKE) demo
 	$(BIN)/python paper_figs/first_result.py results/demo README.md docs/images/first_result.svg
+
+study: $(STAMP)
+	@test -f "experiments/$(NAME).py" && test -f "paper_figs/$(NAME).py" || { \
+	echo "make study: NAME must be a study of experiments/, got '$(NAME)'; studies:" \
+	"$(patsubst conf/experiment/%.yaml,%,$(filter-out %/demo.yaml,$(wildcard conf/experiment/*.yaml)))" >&2; exit 2; }
+	rm -rf "results/$(NAME)"
+	$(BIN)/python experiments/$(NAME).py
+	$(BIN)/python paper_figs/$(NAME).py results/$(NAME) results/$(NAME)/figure.pdf
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -n auto --dist worksteal

@@ -191,34 +191,47 @@ def _rounded(value: float | None, digits: int) -> float | None:
 def summary(episodes: Sequence[Row], labels: Sequence[str]) -> list[Row]:
     """Return one row per case and policy, for people: means over seeds, the worst minute of any.
 
-    The cost has the half-width of its 95 % interval.
+    Costs stand beside those of the case's first policy, paired over the seeds; what follows ± is
+    half of a 95 % interval.
     """
-    groups: dict[tuple[Any, ...], list[Row]] = {}
+    groups: dict[tuple[Any, ...], dict[str, list[Row]]] = {}
     for entry in episodes:
-        groups.setdefault(tuple(entry[key] for key in (*labels, "policy")), []).append(entry)
+        policies = groups.setdefault(tuple(entry[key] for key in labels), {})
+        policies.setdefault(entry["policy"], []).append(entry)
     rows = []
-    for key, group in groups.items():
-        cost = np.array([entry["cost_usd"] for entry in group])
-        rows.append(
-            {
-                **dict(zip((*labels, "policy"), key, strict=True)),
-                "cost USD": f"{cost.mean():.3f}" + half_width(cost),
-                "attainment %": f"{100.0 * np.mean([e['attainment'] for e in group]):.2f}",
-                "worst minute %": f"{100.0 * min(e['worst_minute_attainment'] for e in group):.2f}",
-                "p98 ms": f"{np.mean([e['p98_ms'] or np.nan for e in group]):.0f}",
-                "Lambda %": f"{100.0 * np.mean([e['lambda_share'] for e in group]):.2f}",
-                "launches": f"{np.mean([e['launches'] for e in group]):.1f}",
-            }
-        )
+    for case, policies in groups.items():
+        first = next(iter(policies))
+        for policy, group in policies.items():
+            cost, base = (_column(policies[name], "cost_usd") for name in (policy, first))
+            worst = _column(group, "worst_minute_attainment").min()
+            change = "" if policy == first else _with_half_width(100.0 * (cost / base - 1.0), 1)
+            rows.append(
+                {
+                    **dict(zip(labels, case, strict=True)),
+                    "policy": policy,
+                    "cost USD": _with_half_width(cost, 3),
+                    f"against {first} %": change,
+                    "attainment %": f"{100.0 * _column(group, 'attainment').mean():.2f}",
+                    "worst minute %": f"{100.0 * worst:.2f}",
+                    "p98 ms": f"{_column(group, 'p98_ms').mean():.0f}",
+                    "Lambda %": f"{100.0 * _column(group, 'lambda_share').mean():.2f}",
+                    "launches": f"{_column(group, 'launches').mean():.1f}",
+                }
+            )
     return rows
 
 
-def half_width(values: NDArray[np.float64]) -> str:
-    """Return ``± x``, the half-width of the 95 % interval of a mean (Student's t), for people."""
+def _column(rows: Sequence[Row], key: str) -> NDArray[np.float64]:
+    return np.array([np.nan if row[key] is None else row[key] for row in rows], dtype=np.float64)
+
+
+def _with_half_width(values: NDArray[np.float64], digits: int) -> str:
+    """Return the mean, and with two values or more half of its 95 % interval (Student's t)."""
+    mean = f"{values.mean():.{digits}f}"
     if len(values) < 2:
-        return ""
+        return mean
     low, high = paired_t_interval(values)
-    return f" ± {(high - low) / 2.0:.3f}"
+    return f"{mean} ± {(high - low) / 2.0:.{digits}f}"
 
 
 def markdown(rows: Sequence[Row]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from markopt.assembly import ConfigParts, compare_settings
-from markopt.composition import compose
+from markopt.composition import compose, options
 from markopt.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -139,6 +139,16 @@ def test_the_committed_tables_are_small_and_of_the_study_as_configured(study):
     episodes = rows_of(RESULTS / study / "episodes.csv")
     assert {row["policy"] for row in episodes} == set(settings.planners)
     assert {int(row["seed"]) for row in episodes} == set(settings.seeds)
+
+
+def test_every_study_has_its_script_figure_tables_and_section():
+    page = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+    assert set(STUDIES) == {o for o in options("experiment") if compose([f"experiment={o}"]).sweep}
+    for study in STUDIES:
+        assert (ROOT / "experiments" / f"{study}.py").is_file()
+        assert f"images/{study}.svg" in page
+        assert f"make study NAME={study}" in page
+        assert (ROOT / "docs" / "images" / f"{study}.svg").is_file()
 
 
 def test_same_configuration_same_bytes(load, tmp_path):

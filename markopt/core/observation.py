@@ -43,6 +43,7 @@ class Observation:
     before: ``arrivals`` by arrival time; ``late`` (answered late) and ``refused`` by the time at
     which that became known; ``spilled`` (sent to functions) by arrival time.
     ``warm_functions`` is the provisioned number; ``bill_usd`` is what has been billed so far.
+    ``spot_price_usd_per_s`` maps spot offers to the market price of the moment, where it moves.
     """
 
     time_s: float
@@ -54,6 +55,7 @@ class Observation:
     spilled: Integers
     warm_functions: int = 0
     bill_usd: float = 0.0
+    spot_price_usd_per_s: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("arrivals", "late", "refused", "spilled"):

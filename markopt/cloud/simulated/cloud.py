@@ -15,6 +15,7 @@ from markopt.cloud.simulated.boot import LaunchDraws
 from markopt.cloud.simulated.clock import Clock
 from markopt.cloud.simulated.fleet import Fleet
 from markopt.cloud.simulated.life import InstanceLife
+from markopt.cloud.simulated.markets import Market, PricePath
 from markopt.cloud.simulated.settings import SimulationSettings
 from markopt.cloud.simulated.shortage import Shortages
 from markopt.core import (
@@ -72,8 +73,8 @@ class SimulatedCloud:
         record_requests: bool = False,
         request_sink: RequestSink | None = None,
     ) -> None:
-        service_seed, launch_seed, spot_seed, api_seed, shortage_seed = (
-            stream(seed, at) for at in (1, 2, 3, 4, 5)
+        service_seed, launch_seed, api_seed, shortage_seed = (
+            stream(seed, at) for at in (1, 2, 4, 5)
         )
         self._settings = settings
         self._offers = {offer.name: offer for offer in offers}
@@ -99,14 +100,14 @@ class SimulatedCloud:
             end_s=end_s,
             seed=int(service_seed.generate_state(1)[0]),
         )
-        market = settings.market.build(offers, start_s=start_s, end_s=end_s, seed=spot_seed)
+        self._market = market_of(settings, offers, start_s=start_s, end_s=end_s, seed=seed)
         rt_max_s = service.slo.rt_max_s
         queue_s = settings.queue_limit_s if settings.bouncer_rule is Bouncer.NONE else 0.0
         self._fleet = Fleet(
             settings,
             offers=offers,
             engine=self._engine,
-            market=market,
+            market=self._market,
             shortages=Shortages(settings.shortage, start_s=start_s, seed=shortage_seed),
             launches=LaunchDraws(settings.launch, launch_seed),
             clock=self._clock,
@@ -143,6 +144,7 @@ class SimulatedCloud:
             bin_s=bin_s,
             warm_functions=self._engine.provisioned_functions,
             bill_usd=math.fsum(self._cost_usd().values()),
+            spot_price_usd_per_s=self._spot_prices(),
             **counts,
         )
 
@@ -206,6 +208,14 @@ class SimulatedCloud:
         )
 
     # --- what a simulation knows beyond that ---
+
+    def price_history(self, offer: str) -> PricePath | None:
+        """Return an offer's market price from the record's begin up to now; None: it is constant.
+
+        Raises:
+            ConfigError: the offer is not on sale.
+        """
+        return self._market.price_history(self._offer(offer), self._clock.now_s)
 
     def statistics(self) -> RequestStatistics:
         """Return what happened to the requests so far."""
@@ -287,6 +297,11 @@ class SimulatedCloud:
 
     # --- time and money ---
 
+    def _spot_prices(self) -> dict[str, float]:
+        now_s = self._clock.now_s
+        prices = {o.name: self._market.price_usd_per_s(o, now_s) for o in self._offers.values()}
+        return {name: price for name, price in prices.items() if price is not None}
+
     def _sink_requests(self) -> None:
         """Hand on the requests that have ended, up to the first that has not."""
         if self._request_sink is None:
@@ -330,6 +345,23 @@ class SimulatedCloud:
             kept = self._engine.provisioned_functions
             cost["warm"] = self._warm_usd + kept * open_s * function.warm_price_usd_per_s
         return cost
+
+
+def market_of(
+    settings: SimulationSettings,
+    offers: Sequence[Offer],
+    *,
+    start_s: float,
+    end_s: float,
+    seed: np.random.SeedSequence,
+) -> Market:
+    """Return the spot market of a cloud with this seed.
+
+    Raises:
+        ConfigError: the market's settings do not fit the offers or the span.
+        DataError: a file that they name cannot be read.
+    """
+    return settings.market.build(offers, start_s=start_s, end_s=end_s, seed=stream(seed, 3))
 
 
 def _function_kind(function: FunctionOffer | None) -> FunctionKind | None:

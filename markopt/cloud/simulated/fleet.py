@@ -9,9 +9,10 @@ from typing import final
 
 import numpy as np
 
+from markopt.cloud.simulated.bill import InstanceBill
 from markopt.cloud.simulated.boot import Launch, LaunchDraws
 from markopt.cloud.simulated.clock import Clock
-from markopt.cloud.simulated.instance import Instance, InstanceBill
+from markopt.cloud.simulated.instance import Instance
 from markopt.cloud.simulated.life import InstanceLife, Lives
 from markopt.cloud.simulated.markets import Market
 from markopt.cloud.simulated.settings import SimulationSettings
@@ -57,7 +58,7 @@ class Fleet:
         self._draws = launches
         self._clock = clock
         self._longest_answer_s = longest_answer_s
-        self.bill = InstanceBill(offers)
+        self.bill = InstanceBill(offers, market.tariff)
         self.lives = Lives()
         self._instances: dict[str, Instance] = {}
         self._left: dict[str, list[tuple[int, int]]] = {}
@@ -87,10 +88,10 @@ class Fleet:
         for _ in range(number):
             if offer.stock is not None and live + len(launched) >= offer.stock:
                 refused.append(f"launch {offer.name}: stock of {offer.stock} is used up")
-            elif not (
-                self._market.available(offer, self._clock.now_s, staying + len(launched))
-                and self._shortages.gives(offer, self._clock.now_s)
-            ):
+            elif not self._market.available(offer, self._clock.now_s, staying + len(launched)):
+                reason = self._market.refusal(offer, self._clock.now_s)
+                refused.append(f"launch {offer.name}: {reason}")
+            elif not self._shortages.gives(offer, self._clock.now_s):
                 refused.append(f"launch {offer.name}: insufficient capacity in pool {offer.pool}")
             else:
                 launched.append(self._start(offer, self._draws.next(offer)).instance_id)
