@@ -16,8 +16,10 @@ class Shortfalls:
     Where spot capacity is gone, asking again does not bring it back (SkyServe's authors found that
     MArk does just that, and fails its requests meanwhile). So an offer that was refused for want of
     capacity has, for ``avoid_s``, no more stock than what runs and stays: a planner buys something
-    else, and keeps what it has. After that it is asked for again. Where every offer would be sold
-    out, none is: then asking is all that can be done.
+    else, and keeps what it has. After that it has one more, a probe: a plan must not end what it
+    has for what it then does not get. Once a launch succeeds in full, the offer is as before. Where
+    every offer would be limited, none is: then asking is all that can be done. With ``avoid_s`` 0
+    nothing is remembered.
     """
 
     def __init__(self, *, avoid_s: float) -> None:
@@ -29,23 +31,22 @@ class Shortfalls:
         for name, ids in report.launched.items():
             if ids and name not in report.insufficient:
                 self._until_s.pop(name, None)
-        for name in report.insufficient:
-            self._until_s[name] = time_s + self._avoid_s
+        if self._avoid_s > 0.0:
+            self._until_s |= dict.fromkeys(report.insufficient, time_s + self._avoid_s)
 
     def to_be_had(
         self, time_s: float, offers: Sequence[Offer], fleet: FleetState
     ) -> tuple[Offer, ...]:
-        """Return the offers, those that are sold out now with what stays of them as stock."""
-        sold_out = {name for name, until_s in self._until_s.items() if time_s < until_s - 1e-9}
-        if not sold_out or all(offer.name in sold_out for offer in offers):
+        """Return the offers, with the stock that is left of those that were refused."""
+        if all(offer.name in self._until_s for offer in offers):
             return tuple(offers)
         return tuple(
-            replace(offer, stock=_staying(offer, fleet)) if offer.name in sold_out else offer
+            self._limited(time_s, offer, fleet) if offer.name in self._until_s else offer
             for offer in offers
         )
 
-
-def _staying(offer: Offer, fleet: FleetState) -> int:
-    own = fleet.of(offer.name)
-    staying = own.billed - own.noticed
-    return staying if offer.stock is None else min(staying, offer.stock)
+    def _limited(self, time_s: float, offer: Offer, fleet: FleetState) -> Offer:
+        own = fleet.of(offer.name)
+        probe = time_s >= self._until_s[offer.name] - 1e-9
+        left = own.billed - own.noticed + probe
+        return replace(offer, stock=left if offer.stock is None else min(left, offer.stock))

@@ -20,14 +20,24 @@ def stocks(subject: Shortfalls, time_s: float) -> list[int | None]:
     return [one.stock for one in subject.to_be_had(time_s, (SPOT, OWN), FLEET)]
 
 
-def test_what_is_sold_out_has_what_stays_as_stock_until_the_time_is_over() -> None:
+def test_what_is_sold_out_has_what_stays_as_stock_and_later_a_probe_more() -> None:
     subject = Shortfalls(avoid_s=300.0)
     assert stocks(subject, 0.0) == [None, None]
     subject.applied(60.0, refused(SPOT.name))
     # Five ready and one launching, of which two are under notice.
     assert stocks(subject, 60.0) == [4, None]
     assert stocks(subject, 359.0) == [4, None]
-    assert stocks(subject, 360.0) == [None, None]
+    assert stocks(subject, 360.0) == [5, None]
+    subject.applied(360.0, refused(SPOT.name))
+    assert stocks(subject, 361.0) == [4, None]
+    subject.applied(660.0, ActionReport("e", {SPOT.name: ("i-1",)}))
+    assert stocks(subject, 661.0) == [None, None]
+
+
+def test_without_a_time_nothing_is_remembered() -> None:
+    subject = Shortfalls(avoid_s=0.0)
+    subject.applied(60.0, refused(SPOT.name))
+    assert stocks(subject, 60.0) == [None, None]
 
 
 def test_a_launch_that_succeeds_ends_it() -> None:
