@@ -182,11 +182,14 @@ class ConfigParts:
         service = instantiate(config.service, "service")
         clouds = SimulatedClouds(instantiate(config.cloud, "cloud"))
         workload = self._workload(span)
+        if span != "judged":
+            clouds = clouds.earlier(float(config.compare.tune_s))
         selection = instantiate(config.catalog, "catalog")
         prices = catalog.load_catalog(selection.catalog)
         book = catalog.load_profiles(selection.profiles)
         profiles = catalog.with_scaled(book.of(service.name), prices)
         offers = capacity.build_offers(service, prices, profiles, selection)
+        offers = clouds.expected_offers(offers, workload)
         function = capacity.build_function(service, prices, profiles, selection)
         with late_bar("Calibrating capacities", len({o.instance_type for o in offers})) as bar:
             required = capacity.calibrate(offers, service.slo, progress=bar.over)

@@ -40,6 +40,9 @@ class OfferSelection:
         purchase: purchase options on offer.
         batching: ``best`` (by search), ``mark`` (MArk's rule) or ``none``.
         spot_per_zone: one spot offer per zone with a known price, instead of one per type.
+        spot_max_price: most that is paid for spot, as a share of the on-demand price: one spot
+            offer per pool and value, named like ``c5.large/spot@0.60``; None: one, at most on
+            demand. It matters where the market's price moves.
         function_memory_mb: function size; ``auto`` takes the cheapest that meets ``RT_max`` (the
             fastest where none does), None offers no functions.
         warm_up: how functions are kept warm: by ``invocations`` (MArk's way: one short call per
@@ -57,6 +60,7 @@ class OfferSelection:
     purchase: Sequence[str] = ("on_demand", "spot")
     batching: BatchingRule = "best"
     spot_per_zone: bool = False
+    spot_max_price: float | Sequence[float] | None = None
     function_memory_mb: int | Literal["auto"] | None = "auto"
     warm_up: Literal["invocations", "provisioned"] = "invocations"
     launch_delay_s: float | None = None
@@ -79,10 +83,34 @@ class OfferSelection:
             raise ConfigError(
                 f"catalog.warm_up: expected 'invocations' or 'provisioned', got '{self.warm_up}'"
             )
+        self._check_maximum_prices()
         for key in ("launch_delay_s", "interruption_per_h"):
             value = getattr(self, key)
             if value is not None and not value >= 0.0:
                 raise ConfigError(f"catalog.{key}: must not be negative, got {value}")
+
+    def _check_maximum_prices(self) -> None:
+        shares = self.maximum_prices
+        if not shares or not all(share is None or share > 0.0 for share in shares):
+            raise ConfigError(
+                f"catalog.spot_max_price: expected positive shares of the on-demand price, got "
+                f"{self.spot_max_price}"
+            )
+        if len({_at(share) for share in shares}) < len(shares):
+            raise ConfigError(
+                f"catalog.spot_max_price: values must differ by 0.01, got {self.spot_max_price}"
+            )
+
+    @property
+    def maximum_prices(self) -> tuple[float | None, ...]:
+        """Maximum prices of spot offers as shares of on demand, None: of on demand itself."""
+        given = self.spot_max_price
+        return tuple(given) if isinstance(given, Sequence) else (given,)
+
+
+def _at(share: float | None) -> str:
+    """Return the end of a spot offer's name that tells its maximum price."""
+    return "" if share is None else f"@{share:.2f}"
 
 
 def build_offers(
@@ -189,7 +217,13 @@ def _offers_of(
 ) -> list[Offer]:
     """Return one offer per purchase option (and zone) of an instance type."""
 
-    def offer(purchase: PurchaseOption, usd_per_h: float, *, zone: str | None = None) -> Offer:
+    def offer(
+        purchase: PurchaseOption,
+        usd_per_h: float,
+        *,
+        zone: str | None = None,
+        share: float | None = None,
+    ) -> Offer:
         spot = purchase is PurchaseOption.SPOT
         hazard = entry.spot.interruption_per_h if spot and entry.spot else 0.0
         if spot and selection.interruption_per_h is not None:
@@ -200,7 +234,7 @@ def _offers_of(
         elif selection.launch_delay_s is not None:
             delay_s = selection.launch_delay_s
         return Offer(
-            name="/".join(filter(None, (entry.name, purchase.value, zone))),
+            name="/".join(filter(None, (entry.name, purchase.value + _at(share), zone))),
             instance_type=entry.name,
             purchase=purchase,
             pool=f"{entry.name}/{zone or catalog.region}",
@@ -219,6 +253,8 @@ def _offers_of(
             baseline_share=baseline_share,
             credit_limit_s=baseline_share * entry.credit_accrual_s,
             credit_launch_s=entry.launch_credit_s,
+            on_demand_usd_per_s=entry.on_demand_usd_per_s,
+            max_price_usd_per_s=None if share is None else share * entry.on_demand_usd_per_s,
         )
 
     baseline_share = 1.0 if entry.baseline_share is None else entry.baseline_share
@@ -227,13 +263,14 @@ def _offers_of(
         if purchase is not PurchaseOption.SPOT or entry.spot is None:
             offers.append(offer(purchase, entry.on_demand_usd_per_h))
             continue
-        zones = entry.spot.zone_usd_per_h if selection.spot_per_zone else {}
-        if zones:
-            offers += [
-                offer(PurchaseOption.SPOT, price, zone=zone) for zone, price in zones.items()
-            ]
-        else:
-            offers.append(offer(PurchaseOption.SPOT, entry.spot.usd_per_h))
+        zones: list[tuple[str | None, float]] = [(None, entry.spot.usd_per_h)]
+        if selection.spot_per_zone and entry.spot.zone_usd_per_h:
+            zones = list(entry.spot.zone_usd_per_h.items())
+        offers += [
+            offer(PurchaseOption.SPOT, price, zone=zone, share=share)
+            for zone, price in zones
+            for share in selection.maximum_prices
+        ]
     return offers
 
 

@@ -43,6 +43,7 @@ class Observation:
     before: ``arrivals`` by arrival time; ``late`` (answered late) and ``refused`` by the time at
     which that became known; ``spilled`` (sent to functions) by arrival time.
     ``warm_functions`` is the provisioned number; ``bill_usd`` is what has been billed so far.
+    ``spot_price_usd_per_s`` maps spot offers to the market price of the moment, where it moves.
     """
 
     time_s: float
@@ -54,6 +55,7 @@ class Observation:
     spilled: Integers
     warm_functions: int = 0
     bill_usd: float = 0.0
+    spot_price_usd_per_s: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("arrivals", "late", "refused", "spilled"):
@@ -88,12 +90,17 @@ class Actions:
 
 @dataclass(frozen=True)
 class ActionReport:
-    """What became of actions: ids launched per offer, and what was refused and why."""
+    """What became of actions: ids launched per offer, and what was refused and why.
+
+    ``insufficient`` names the offers of which fewer were launched than asked for want of capacity,
+    or because their price is above their maximum: asking again at once is of no use.
+    """
 
     decision_id: str
     launched: dict[str, tuple[str, ...]] = field(default_factory=dict)
     terminated: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    insufficient: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class Offer:
     of b on one of the ``servers`` model servers, for b = 1 .. ``batching.batch_size``.
     ``saturation_rps`` is what the instance serves per second when never idle.
     ``interruption_per_h`` is the hazard of a spot interruption per instance-hour.
+    ``on_demand_usd_per_s`` is the instance type's on-demand price; ``max_price_usd_per_s`` is the
+    most that a spot buyer pays, None: the on-demand price (no limit where that is unknown).
     ``stock`` is the largest count that can be had, None without a limit.
     A burstable offer runs at ``baseline_share`` of full speed for ever. It earns that many seconds
     of full speed per second as credit, up to ``credit_limit_s``, and starts with
@@ -67,6 +69,8 @@ class Offer:
     baseline_share: float = 1.0
     credit_limit_s: float = 0.0
     credit_launch_s: float = 0.0
+    on_demand_usd_per_s: float | None = None
+    max_price_usd_per_s: float | None = None
 
     def __post_init__(self) -> None:
         for key in ("price_usd_per_s", "saturation_rps"):
@@ -77,6 +81,10 @@ class Offer:
             value = getattr(self, key)
             if not (math.isfinite(value) and value >= 0.0):
                 raise CatalogError(f"Offer '{self.name}': {key} must not be negative, got {value}")
+        for key in ("on_demand_usd_per_s", "max_price_usd_per_s"):
+            value = getattr(self, key)
+            if value is not None and not value > 0.0:
+                raise CatalogError(f"Offer '{self.name}': {key} must be positive, got {value}")
         if not 0.0 < self.baseline_share <= 1.0:
             raise CatalogError(
                 f"Offer '{self.name}': baseline_share must lie in (0, 1], got {self.baseline_share}"
@@ -86,6 +94,25 @@ class Offer:
                 f"Offer '{self.name}': needs a service time for every batch up to "
                 f"{self.batching.batch_size}, got {len(self.service_times_s)}"
             )
+
+    @property
+    def maximum_usd_per_s(self) -> float:
+        """The price above which a spot buyer does without; infinity where there is no limit."""
+        if self.max_price_usd_per_s is not None:
+            return self.max_price_usd_per_s
+        return math.inf if self.on_demand_usd_per_s is None else self.on_demand_usd_per_s
+
+    def sustained_rps(self, duration_s: float) -> float:
+        """Return the mean throughput over a duration from its launch, never idle.
+
+        A burstable offer runs at full speed until its launch credit is used up, then at its
+        baseline share; any other one serves ``saturation_rps``.
+        """
+        if self.baseline_share >= 1.0 or duration_s <= 0.0:
+            return self.saturation_rps
+        full_speed_s = min(self.credit_launch_s / (1.0 - self.baseline_share), duration_s)
+        work_s = full_speed_s + (duration_s - full_speed_s) * self.baseline_share
+        return self.saturation_rps * work_s / duration_s
 
 
 @dataclass(frozen=True)

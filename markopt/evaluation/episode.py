@@ -63,6 +63,12 @@ class CloudMaker(Protocol):
         """Return the rates of the very arrivals that a cloud of this seed will see."""
         ...
 
+    def least_offers(
+        self, offers: tuple[Offer, ...], workload: Workload, seed: np.random.SeedSequence
+    ) -> tuple[Offer, ...] | None:
+        """Return the offers at the lowest price that each has in the span; None: maybe nothing."""
+        ...
+
     def least_boot_s(self, offer: Offer) -> float:
         """Return the least time that is billed between a launch and ready."""
         ...
@@ -128,7 +134,8 @@ def set_conditions(scene: Scene, *, bound: bool = True) -> Conditions:
     from markopt.planning import cheapest_fleet, clairvoyant_bound
 
     interval_s, workload = scene.settings.interval_s, scene.workload
-    realized = scene.cloud.realized_rates(workload, interval_s, seed_sequence(scene.seed, "cloud"))
+    seed = seed_sequence(scene.seed, "cloud")
+    realized = scene.cloud.realized_rates(workload, interval_s, seed)
     if not len(realized):
         raise ConfigError(
             f"workload: the evaluated span must hold an interval of {interval_s} s, got "
@@ -137,11 +144,12 @@ def set_conditions(scene: Scene, *, bound: bool = True) -> Conditions:
     first_rps = float(realized.rate_rps[0])
     fleet = cheapest_fleet(scene.offers, scene.required_throughput, first_rps)
     total_usd = None
-    if bound:
+    least = scene.cloud.least_offers(scene.offers, workload, seed) if bound else None
+    if least is not None:
         ready = tuple(OfferFleet(name, ready=count) for name, count in fleet.items() if count)
         total_usd = clairvoyant_bound(
             realized,
-            scene.offers,
+            least,
             scene.function,
             scene.service.slo,
             FleetState(ready),

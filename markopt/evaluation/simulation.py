@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -78,6 +78,32 @@ class SimulatedClouds:
         drawn = realised_rates(workload, block_s, arrival_generator(seed))
         rates = drawn.rate_rps[: len(drawn) // blocks * blocks].reshape(-1, blocks).mean(axis=1)
         return RateSeries(drawn.start_s, interval_s, rates)
+
+    def expected_offers(self, offers: tuple[Offer, ...], workload: Workload) -> tuple[Offer, ...]:
+        """Return the offers at the prices and hazards that policies may expect at the start."""
+        return self.settings.market.expected(offers, start_s=workload.start_s)
+
+    def earlier(self, by_s: float) -> SimulatedClouds:
+        """Return the clouds of a span that begins so much earlier, whose spot market does too."""
+        market = self.settings.market.earlier(by_s)
+        return SimulatedClouds(replace(self.settings, market=market))
+
+    def least_offers(
+        self, offers: tuple[Offer, ...], workload: Workload, seed: np.random.SeedSequence
+    ) -> tuple[Offer, ...] | None:
+        """Return the offers at the lowest price that each has in the span; None: maybe nothing."""
+        from markopt.cloud.simulated import market_of
+
+        market = market_of(
+            self.settings, offers, start_s=workload.start_s, end_s=workload.end_s, seed=seed
+        )
+        prices = [market.least_price_usd_per_s(offer) for offer in offers]
+        if any(price is None for price in prices):
+            return None
+        return tuple(
+            offer if price is None else replace(offer, price_usd_per_s=price)
+            for offer, price in zip(offers, prices, strict=True)
+        )
 
     def least_boot_s(self, offer: Offer) -> float:
         """Return the least time that is billed between a launch and ready."""

@@ -22,8 +22,9 @@ class WithStandbys:
     Lacking is what the planner's plan wants now and no instance without a notice serves yet. As
     much of it is bridged as has been noticed or lost, or as the standbys that run already serve: so
     growth alone starts none, and those that bridge stop when the replacement, of whatever offer, is
-    ready or no longer wanted. A spot instance counts as lost when less is billed than the last plan
-    wanted.
+    ready or no longer wanted. A standby counts with what its CPU credits let it serve on average
+    over the longest launch of another offer. A spot instance counts as lost when less is billed
+    than the last plan wanted.
 
     The rule has no knob: the equal-SLO tuning turns that of ``planner``.
 
@@ -86,6 +87,8 @@ class WithStandbys:
 
     def _started(self, problem: Problem, standby: Offer, plan: Plan) -> int:
         wanted = plan.target_now()
+        bridge_s = max((o.launch_delay_s for o in problem.offers if o is not standby), default=0.0)
+        standby_rps = standby.sustained_rps(standby.launch_delay_s + bridge_s)
         lacking_rps = noticed_rps = billed_rps = 0.0
         for offer in problem.offers:
             fleet = problem.fleet.of(offer.name)
@@ -96,9 +99,9 @@ class WithStandbys:
                 noticed_rps += offer.saturation_rps * fleet.noticed
         last_rps = problem.recent_targets_rps[-1] if problem.recent_targets_rps else 0.0
         lost_rps = max(last_rps - billed_rps, 0.0) if _has_spot(problem) else 0.0
-        running_rps = standby.saturation_rps * problem.fleet.of(standby.name).billed
+        running_rps = standby_rps * problem.fleet.of(standby.name).billed
         bridged_rps = min(max(noticed_rps + lost_rps, running_rps), max(lacking_rps, 0.0))
-        return min(math.ceil(bridged_rps / standby.saturation_rps - 1e-9), self.count)
+        return min(math.ceil(bridged_rps / standby_rps - 1e-9), self.count)
 
 
 def _has_spot(problem: Problem) -> bool:

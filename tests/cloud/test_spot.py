@@ -52,7 +52,8 @@ def test_interruptions_come_at_the_offers_hazard_however_they_are_shared(
 def market(**changes: float) -> DrawnMarket:
     return DrawnMarket(
         [offer(SPOT, hazard_per_h=0.6), offer("p2.xlarge/spot", hazard_per_h=0.6)],
-        DrawnSettings(**changes),
+        DrawnSettings(**changes),  # type: ignore[arg-type]
+        start_s=0.0,
         seed=np.random.SeedSequence(3),
     )
 
@@ -69,15 +70,23 @@ def test_shocks_strike_a_pool_at_their_share_of_the_hazard_over_their_size() -> 
     assert np.std(gaps) == pytest.approx(np.mean(gaps), rel=0.06)
 
 
+POOL = "c5.large/us-east-1"
+
+
+def strikes(spot: DrawnMarket, pool: str, count: int, size: int) -> list[int]:
+    """Let so many shocks strike a pool of some size; return how many instances each takes."""
+    taken, time_s = [], 0.0
+    for _ in range(count):
+        time_s = spot.next_shock_s(pool, time_s)
+        taken.append(int(spot.strike(pool, np.zeros(size, np.bool_), time_s).sum()))
+    return taken
+
+
 def test_a_shock_takes_its_share_of_the_instances() -> None:
     spot = market(shock_size=0.25)
-    taken = [
-        spot.strike("c5.large/us-east-1", np.zeros(50, np.bool_), 0.0).sum() for _ in range(400)
-    ]
-    assert np.mean(taken) == pytest.approx(12.5, rel=0.05)
-    assert spot.strike("c5.large/us-east-1", np.zeros(0, np.bool_), 0.0).size == 0
-    whole = market(shock_size=1.0)
-    assert whole.strike("c5.large/us-east-1", np.zeros(30, np.bool_), 0.0).all()
+    assert np.mean(strikes(spot, POOL, 400, 50)) == pytest.approx(12.5, rel=0.05)
+    assert strikes(spot, POOL, 1, 0) == [0]
+    assert set(strikes(market(shock_size=1.0), POOL, 20, 30)) == {30}
 
 
 def test_instances_are_interrupted_alone_at_the_rest_of_the_hazard() -> None:
@@ -103,20 +112,97 @@ def test_on_demand_instances_are_never_interrupted() -> None:
     assert report.launched[SPOT] == ()
 
 
-def test_a_pool_gives_nothing_after_a_shock_until_its_outage_is_over() -> None:
-    spot = market(outage_s=600.0)
-    one = offer(SPOT)
-    other = offer("p2.xlarge/spot")
-    outages = []
-    for at in range(300):
-        now_s = at * 1e5
-        assert spot.available(one, now_s, 0)
-        spot.strike("c5.large/us-east-1", np.zeros(1, np.bool_), now_s)
-        assert not spot.available(one, now_s, 0)
-        assert spot.available(other, now_s, 0)
-        step = next(s for s in range(1, 100_000, 10) if spot.available(one, now_s + s, 0))
-        outages.append(step)
-    assert np.mean(outages) == pytest.approx(600.0, rel=0.2)
+@pytest.mark.parametrize(
+    ("family", "shape"), [("exponential", None), ("weibull", 0.5), ("lognormal", 1.0)]
+)
+def test_a_pool_gives_nothing_after_a_shock_until_its_outage_is_over(
+    family: str, shape: float | None
+) -> None:
+    # Shocks every 28 h on average, so that their outages hardly overlap.
+    spot = DrawnMarket(
+        [offer(SPOT, hazard_per_h=0.036), offer("p2.xlarge/spot")],
+        DrawnSettings(shock_share=0.5, outage_s=600.0, outage_family=family, outage_shape=shape),  # type: ignore[arg-type]
+        start_s=0.0,
+        seed=np.random.SeedSequence(5),
+    )
+    outages, time_s = [], 0.0
+    for _ in range(300):
+        time_s = spot.next_shock_s(POOL, time_s)
+        assert not spot.available(offer(SPOT), time_s, 0)
+        assert spot.available(offer("p2.xlarge/spot"), time_s, 0)
+        steps = range(0, 60_000, 20)
+        outages.append(next(s for s in steps if spot.available(offer(SPOT), time_s + s, 0)))
+    assert np.mean(outages) == pytest.approx(610.0, rel=0.3)
+
+
+def test_a_long_outage_lasts_however_often_capacity_is_requested() -> None:
+    ends = []
+    for every_s in (10, 600):
+        settings = SimulationSettings(
+            market=DrawnSettings(
+                shock_share=1.0, outage_s=7200.0, outage_family="lognormal", outage_shape=1.4
+            )
+        )
+        backend = cloud([offer(SPOT, hazard_per_h=0.3)], settings=settings, end_s=86_400.0, seed=8)
+        given = []
+        for step in range(86_400 // every_s):
+            backend.advance(float(step * every_s))
+            report = backend.apply(Actions(f"d{step}", launch={SPOT: 1}))
+            if (step * every_s) % 600 == 0:
+                given.append(bool(report.launched[SPOT]))
+            backend.apply(Actions(f"b{step}", terminate=report.launched[SPOT]))
+        ends.append(given)
+    assert ends[0] == ends[1]
+    assert 10 < sum(ends[0]) < len(ends[0]) - 10
+
+
+ZONED = [
+    offer(SPOT, zone="us-east-1a", hazard_per_h=0.5),
+    offer(SPOT, zone="us-east-1b", hazard_per_h=0.5),
+    offer("p2.xlarge/spot", zone="us-east-1a", hazard_per_h=0.25),
+]
+
+
+def shock_times(settings: DrawnSettings, pool: str, seed: int = 3) -> set[float]:
+    spot = DrawnMarket(ZONED, settings, start_s=0.0, seed=np.random.SeedSequence(seed))
+    times: list[float] = [0.0]
+    while times[-1] < 1e7:
+        times.append(spot.next_shock_s(pool, times[-1]))
+    return set(times[1:-1])
+
+
+@pytest.mark.parametrize(
+    ("level", "shares_zone", "shares_region"),
+    [
+        ("shock_share", False, False),
+        ("zone_shock_share", True, False),
+        ("region_shock_share", True, True),
+    ],
+)
+def test_shocks_of_a_level_strike_all_its_pools_at_once_and_no_others(
+    level: str, shares_zone: bool, shares_region: bool
+) -> None:
+    settings = DrawnSettings(**{"shock_share": 0.0, level: 0.6})
+    mine = shock_times(settings, "c5.large/us-east-1a")
+    # 0.5 an hour, 0.6 of it by shocks that take half.
+    assert len(mine) == pytest.approx(1e7 / 3600.0 * 0.5 * 0.6 / 0.5, rel=0.1)
+    same_zone = shock_times(settings, "p2.xlarge/us-east-1a")
+    same_region = shock_times(settings, "c5.large/us-east-1b")
+    assert (same_zone == mine) == shares_zone
+    assert (same_region == mine) == shares_region
+    assert shares_zone or not same_zone & mine
+    assert shares_region or not same_region & mine
+
+
+def test_each_pool_keeps_its_own_hazard_whatever_the_level_of_its_shocks() -> None:
+    settings = DrawnSettings(shock_share=0.2, zone_shock_share=0.3, region_shock_share=0.4)
+    spot = DrawnMarket(ZONED, settings, start_s=0.0, seed=np.random.SeedSequence(4))
+    for one in ZONED:
+        taken, time_s = 0, 0.0
+        while (time_s := spot.next_shock_s(one.pool, time_s)) < 2e7:
+            taken += int(spot.strike(one.pool, np.zeros(40, np.bool_), time_s).sum())
+        per_h = taken / 40.0 / (2e7 / 3600.0)
+        assert per_h == pytest.approx(0.9 * one.interruption_per_h, rel=0.08)
 
 
 def test_a_refused_launch_names_the_pool_and_costs_nothing() -> None:
@@ -267,11 +353,20 @@ def test_what_is_bought_in_one_pool_changes_neither_another_pools_shocks_nor_the
     [
         ("outage_s", float("nan"), "must not be negative"),
         ("shock_share", 1.1, r"must lie in \[0, 1\]"),
+        ("zone_shock_share", -0.1, r"must lie in \[0, 1\]"),
         ("shock_size", 0.0, r"must lie in \(0, 1\]"),
+        ("outage_family", "normal", "expected one of .'exponential', 'weibull', 'lognormal'."),
     ],
 )
 def test_a_setting_out_of_range_is_an_error_that_names_it(
-    key: str, value: float, expected: str
+    key: str, value: object, expected: str
 ) -> None:
     with pytest.raises(ConfigError, match=rf"cloud\.market\.{key}: {expected}"):
-        DrawnSettings(**{key: value})
+        DrawnSettings(**{key: value})  # type: ignore[arg-type]
+
+
+def test_settings_that_contradict_each_other_are_an_error_that_names_them() -> None:
+    with pytest.raises(ConfigError, match="shock_share: with zone_shock_share and region_shock"):
+        DrawnSettings(shock_share=0.5, zone_shock_share=0.7)
+    with pytest.raises(ConfigError, match="outage_shape: weibull needs a positive one, got None"):
+        DrawnSettings(outage_family="weibull")

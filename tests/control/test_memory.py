@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from markopt.cloud.simulated import ApiSettings, SimulationSettings
+from markopt.cloud.simulated import ApiSettings, RateLimit, SimulatedCloud, SimulationSettings
 from markopt.control import Controller, ControllerSettings
 from markopt.control.memory import RecentActions
 from markopt.core import (
@@ -30,6 +31,7 @@ from tests.control.fake_backend import (
 )
 
 OFFERS = (make_offer("small", launch_delay_s=100.0),)
+CLOUD_OFFERS = (offer(launch_delay_s=100.0),)
 NONE = np.zeros(0, dtype=np.int64)
 
 
@@ -129,30 +131,15 @@ def test_without_a_memory_it_would() -> None:
         run(0.0)
 
 
-@pytest.mark.parametrize("visible_after_s", [0.0, 20.0])
-def test_a_steady_target_on_a_simulated_cloud_takes_the_same_launches_however_late_they_show(
-    visible_after_s: float,
-) -> None:
-    offers = (offer(launch_delay_s=100.0),)
+def controlled(backend: SimulatedCloud, rule: Callable[[Problem], dict[str, int]]) -> None:
+    """Let the loop follow a rule on a simulated cloud for 20 minutes."""
     history = RateSeries(-60.0, 60.0, [20.0])
-    backend = cloud(
-        offers,
-        arrivals=Poisson(20.0),
-        end_s=1200.0,
-        settings=SimulationSettings(api=ApiSettings(visible_after_s=visible_after_s)),
-    )
-    targets = {300.0: 6, 900.0: 3}
-
-    def rule(problem: Problem) -> dict[str, int]:
-        count = next((n for end_s, n in targets.items() if problem.time_s < end_s), 5)
-        return {offers[0].name: count}
-
     calls: list[str] = []
     Controller(
         service=SERVICE,
-        offers=offers,
+        offers=CLOUD_OFFERS,
         function=None,
-        required_throughput=curves(offers),
+        required_throughput=curves(CLOUD_OFFERS),
         forecaster=LastValue(calls).fit(history),
         planner=Scripted(rule, calls=calls),
         backend=backend,
@@ -160,4 +147,35 @@ def test_a_steady_target_on_a_simulated_cloud_takes_the_same_launches_however_la
         history=history,
         rng=np.random.default_rng(1),
     ).run(0.0, 1200.0)
+
+
+def simulated(**api: Any) -> SimulatedCloud:
+    settings = SimulationSettings(api=ApiSettings(**api))
+    return cloud(CLOUD_OFFERS, arrivals=Poisson(20.0), end_s=1200.0, settings=settings)
+
+
+@pytest.mark.parametrize("visible_after_s", [0.0, 20.0])
+def test_a_steady_target_on_a_simulated_cloud_takes_the_same_launches_however_late_they_show(
+    visible_after_s: float,
+) -> None:
+    targets = {300.0: 6, 900.0: 3}
+
+    def rule(problem: Problem) -> dict[str, int]:
+        count = next((n for end_s, n in targets.items() if problem.time_s < end_s), 5)
+        return {CLOUD_OFFERS[0].name: count}
+
+    backend = simulated(visible_after_s=visible_after_s)
+    controlled(backend, rule)
     assert backend.close().launches == 6 + 2
+
+
+def test_refused_actions_are_asked_for_again_until_they_are_done() -> None:
+    limit = RateLimit(instances_burst=2.0, instances_per_s=0.01)
+    backend = simulated(launch=limit, terminate=limit, error_share=0.3, visible_after_s=10.0)
+    name = CLOUD_OFFERS[0].name
+    controlled(backend, lambda problem: {name: 5 if problem.time_s < 600.0 else 3})
+    # Two at once and 0.6 a minute, where the call does not fail: in ten minutes five are there.
+    lives = backend.lives()
+    assert len(lives) == backend.close().launches == 5
+    assert len({life.launched_s for life in lives}) > 2
+    assert sum(life.ended_s is None for life in lives) == 3

@@ -212,6 +212,11 @@ class FluidClouds:
         rates = [len(process.arrivals(s, s + interval_s, rng)) / interval_s for s in starts]
         return RateSeries(workload.start_s, interval_s, np.array(rates))
 
+    def least_offers(
+        self, offers: tuple[Offer, ...], workload: Workload, seed: np.random.SeedSequence
+    ) -> tuple[Offer, ...]:
+        return offers
+
     def least_boot_s(self, offer: Offer) -> float:
         return offer.launch_delay_s
 

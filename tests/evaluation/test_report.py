@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -161,3 +162,13 @@ def test_thinning_stays_within_limit_and_range(values, limit, how):
     assert max(thin) <= max(values) * (1 + 1e-4)
     if how == "max":
         assert max(thin) == pytest.approx(max(values), rel=1e-4)
+
+
+def test_the_report_says_how_many_requests_were_throttled_and_lost(tmp_path):
+    result = episode(intervals=30)
+    statistics = dataclasses.replace(result.statistics, throttled=1234, lost=56)
+    write_episode(dataclasses.replace(result, statistics=statistics), tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert (summary["requests"]["throttled"], summary["requests"]["lost"]) == (1234, 56)
+    text = report_folder(tmp_path).read_text(encoding="utf-8")
+    assert "refused, 1,234 of them throttled; 56 lost" in text

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from markopt.core import Problem, PurchaseOption
 from markopt.errors import ConfigError, Infeasible
@@ -144,6 +146,35 @@ def test_standbys_bridge_a_noticed_spot_instance() -> None:
     assert plan.target_now()["t2.medium"] == 3
     assert "start 3 standbys" in plan.reason
     assert WithStandbys(Greedy(), "t2.medium", 2).plan(noticed).target_now()["t2.medium"] == 2
+
+
+def test_more_standbys_start_where_their_credit_does_not_last_for_the_bridge() -> None:
+    # A launch of each takes 100 s. With credit for all of it they serve 10 requests/s, without any
+    # 4, and with 60 s of full speed (36 s of credit) 10 * (60 + 140 * 0.4) / 200 = 5.8.
+    needed = {}
+    for credit_s in (120.0, 36.0, 0.0):
+        standby = replace(STANDBY, baseline_share=0.4, credit_launch_s=credit_s)
+        noticed = problem(
+            [SPOT, standby],
+            np.full((1, 6), 70.0),
+            ready={SPOT.name: 3},
+            noticed={SPOT.name: 1},
+            with_function=function(),
+        )
+        plan = WithStandbys(Program(), "t2.medium", 10).plan(noticed)
+        needed[credit_s] = plan.target_now()["t2.medium"]
+    assert needed == {120.0: 3, 36.0: 6, 0.0: 8}
+
+
+@given(st.floats(0.05, 1.0), st.floats(0.0, 1e4), st.floats(1.0, 1e4))
+def test_what_credit_sustains_lies_between_baseline_and_full_speed(
+    baseline_share: float, credit_s: float, duration_s: float
+) -> None:
+    standby = replace(STANDBY, baseline_share=baseline_share, credit_launch_s=credit_s)
+    rps = standby.sustained_rps(duration_s)
+    assert 10.0 * baseline_share <= rps * (1 + 1e-12)
+    assert rps <= 10.0 * (1 + 1e-12)
+    assert standby.sustained_rps(2.0 * duration_s) <= rps * (1 + 1e-12)
 
 
 def test_standbys_stay_until_the_replacement_is_ready() -> None:

@@ -140,6 +140,20 @@ def test_without_offers_everything_is_spilled_or_missed() -> None:
     assert bound.total_usd == pytest.approx(allowed * function().price_usd_per_request, rel=1e-6)
 
 
+def test_provisioned_environments_lower_the_bound_to_what_they_cost_when_always_busy() -> None:
+    rates = RateSeries(0.0, 60.0, np.full(10, 50.0))
+    provisioned = function(
+        billing_step_s=0.1,
+        warm_price_usd_per_s=2.9375 * 0.0000041667,
+        warm_use_price_usd_per_gb_s=0.0000097222,
+    )
+    bound = clairvoyant_bound(rates, [], provisioned, SLO, None, {})
+    requests = 50.0 * 600.0 * 0.98 - 50.0 * 0.2
+    least_usd = 2e-7 + 0.144 * 2.9375 * (0.0000097222 + 0.0000041667)
+    assert least_usd < provisioned.price_usd_per_request
+    assert bound.total_usd == pytest.approx(requests * least_usd, rel=1e-6)
+
+
 def test_a_tighter_slo_never_costs_less() -> None:
     rng = np.random.default_rng(2)
     rates = RateSeries(0.0, 60.0, rng.uniform(10.0, 300.0, 60))

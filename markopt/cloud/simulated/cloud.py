@@ -13,8 +13,9 @@ from markopt.cloud.simulated.api import Api
 from markopt.cloud.simulated.arrivals import ArrivalBuffer, arrival_generator, stream
 from markopt.cloud.simulated.boot import LaunchDraws
 from markopt.cloud.simulated.clock import Clock
-from markopt.cloud.simulated.fleet import Fleet
+from markopt.cloud.simulated.fleet import Fleet, LaunchOutcome
 from markopt.cloud.simulated.life import InstanceLife
+from markopt.cloud.simulated.markets import Market, PricePath
 from markopt.cloud.simulated.settings import SimulationSettings
 from markopt.cloud.simulated.shortage import Shortages
 from markopt.core import (
@@ -72,8 +73,8 @@ class SimulatedCloud:
         record_requests: bool = False,
         request_sink: RequestSink | None = None,
     ) -> None:
-        service_seed, launch_seed, spot_seed, api_seed, shortage_seed = (
-            stream(seed, at) for at in (1, 2, 3, 4, 5)
+        service_seed, launch_seed, api_seed, shortage_seed = (
+            stream(seed, at) for at in (1, 2, 4, 5)
         )
         self._settings = settings
         self._offers = {offer.name: offer for offer in offers}
@@ -99,14 +100,14 @@ class SimulatedCloud:
             end_s=end_s,
             seed=int(service_seed.generate_state(1)[0]),
         )
-        market = settings.market.build(offers, start_s=start_s, end_s=end_s, seed=spot_seed)
+        self._market = market_of(settings, offers, start_s=start_s, end_s=end_s, seed=seed)
         rt_max_s = service.slo.rt_max_s
         queue_s = settings.queue_limit_s if settings.bouncer_rule is Bouncer.NONE else 0.0
         self._fleet = Fleet(
             settings,
             offers=offers,
             engine=self._engine,
-            market=market,
+            market=self._market,
             shortages=Shortages(settings.shortage, start_s=start_s, seed=shortage_seed),
             launches=LaunchDraws(settings.launch, launch_seed),
             clock=self._clock,
@@ -143,6 +144,7 @@ class SimulatedCloud:
             bin_s=bin_s,
             warm_functions=self._engine.provisioned_functions,
             bill_usd=math.fsum(self._cost_usd().values()),
+            spot_price_usd_per_s=self._spot_prices(),
             **counts,
         )
 
@@ -160,15 +162,21 @@ class SimulatedCloud:
         self._check(actions)
         refused: list[str] = []
         launched: dict[str, tuple[str, ...]] = {}
+        insufficient: list[str] = []
         for name, number in actions.launch.items():
             if number > 0:
-                launched[name] = self._launch(self._offer(name), number, refused)
+                outcome = self._launch(self._offer(name), number)
+                launched[name] = tuple(outcome.ids)
+                refused += outcome.refused
+                insufficient += [name] * outcome.insufficient
         terminated = self._terminate(actions.terminate, refused)
         if actions.warm_functions is not None:
             self._set_warm(actions.warm_functions, refused)
         if actions.function_share is not None:
             self._engine.set_function_share(actions.function_share)
-        report = ActionReport(actions.decision_id, launched, terminated, tuple(refused))
+        report = ActionReport(
+            actions.decision_id, launched, terminated, tuple(refused), tuple(insufficient)
+        )
         self._reports[actions.decision_id] = report
         return report
 
@@ -207,6 +215,14 @@ class SimulatedCloud:
 
     # --- what a simulation knows beyond that ---
 
+    def price_history(self, offer: str) -> PricePath | None:
+        """Return an offer's market price from the record's begin up to now; None: it is constant.
+
+        Raises:
+            ConfigError: the offer is not on sale.
+        """
+        return self._market.price_history(self._offer(offer), self._clock.now_s)
+
     def statistics(self) -> RequestStatistics:
         """Return what happened to the requests so far."""
         return self._engine.statistics(self._clock.now_s)
@@ -226,15 +242,15 @@ class SimulatedCloud:
 
     # --- actions ---
 
-    def _launch(self, offer: Offer, number: int, refused: list[str]) -> tuple[str, ...]:
+    def _launch(self, offer: Offer, number: int) -> LaunchOutcome:
         now_s = self._clock.now_s
         accepted, reason = self._api.launch(number, now_s)
-        ids, reasons = self._fleet.launch(offer, accepted)
+        outcome = self._fleet.launch(offer, accepted)
         visible_s = now_s + self._api.lateness_s()
-        for instance_id in ids:
+        for instance_id in outcome.ids:
             self._api.launched(instance_id, visible_s, now_s)
-        refused += reasons + [f"launch {offer.name}: {reason}"] * (number - accepted)
-        return tuple(ids)
+        throttled = [f"launch {offer.name}: {reason}"] * (number - accepted)
+        return outcome._replace(refused=outcome.refused + throttled)
 
     def _terminate(self, ids: Sequence[str], refused: list[str]) -> tuple[str, ...]:
         if not ids:
@@ -287,6 +303,11 @@ class SimulatedCloud:
 
     # --- time and money ---
 
+    def _spot_prices(self) -> dict[str, float]:
+        now_s = self._clock.now_s
+        prices = {o.name: self._market.price_usd_per_s(o, now_s) for o in self._offers.values()}
+        return {name: price for name, price in prices.items() if price is not None}
+
     def _sink_requests(self) -> None:
         """Hand on the requests that have ended, up to the first that has not."""
         if self._request_sink is None:
@@ -330,6 +351,23 @@ class SimulatedCloud:
             kept = self._engine.provisioned_functions
             cost["warm"] = self._warm_usd + kept * open_s * function.warm_price_usd_per_s
         return cost
+
+
+def market_of(
+    settings: SimulationSettings,
+    offers: Sequence[Offer],
+    *,
+    start_s: float,
+    end_s: float,
+    seed: np.random.SeedSequence,
+) -> Market:
+    """Return the spot market of a cloud with this seed.
+
+    Raises:
+        ConfigError: the market's settings do not fit the offers or the span.
+        DataError: a file that they name cannot be read.
+    """
+    return settings.market.build(offers, start_s=start_s, end_s=end_s, seed=stream(seed, 3))
 
 
 def _function_kind(function: FunctionOffer | None) -> FunctionKind | None:

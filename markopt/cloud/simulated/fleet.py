@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import count
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 
+from markopt.cloud.simulated.bill import InstanceBill
 from markopt.cloud.simulated.boot import Launch, LaunchDraws
 from markopt.cloud.simulated.clock import Clock
-from markopt.cloud.simulated.instance import Instance, InstanceBill
+from markopt.cloud.simulated.instance import Instance
 from markopt.cloud.simulated.life import InstanceLife, Lives
 from markopt.cloud.simulated.markets import Market
 from markopt.cloud.simulated.settings import SimulationSettings
@@ -20,6 +21,14 @@ from markopt.core import InstanceState, InstanceStatus, Offer, PurchaseOption
 from markopt.engine import RequestEngine
 
 _LIVE = (InstanceState.PENDING, InstanceState.BOOTING, InstanceState.READY, InstanceState.DRAINING)
+
+
+class LaunchOutcome(NamedTuple):
+    """What became of launches: ids, why others were refused, and if for want of capacity."""
+
+    ids: list[str]
+    refused: list[str]
+    insufficient: bool
 
 
 @final
@@ -57,7 +66,7 @@ class Fleet:
         self._draws = launches
         self._clock = clock
         self._longest_answer_s = longest_answer_s
-        self.bill = InstanceBill(offers)
+        self.bill = InstanceBill(offers, market.tariff)
         self.lives = Lives()
         self._instances: dict[str, Instance] = {}
         self._left: dict[str, list[tuple[int, int]]] = {}
@@ -78,24 +87,27 @@ class Fleet:
 
     # --- launch ---
 
-    def launch(self, offer: Offer, number: int) -> tuple[list[str], list[str]]:
+    def launch(self, offer: Offer, number: int) -> LaunchOutcome:
         """Launch instances; returns the ids of those launched, and why others were refused."""
         launched: list[str] = []
         refused: list[str] = []
         live = sum(instance.offer.name == offer.name for instance in self._instances.values())
         staying = sum(not instance.notice for instance in self._spot_instances(offer.pool))
+        insufficient = False
         for _ in range(number):
             if offer.stock is not None and live + len(launched) >= offer.stock:
                 refused.append(f"launch {offer.name}: stock of {offer.stock} is used up")
-            elif not (
-                self._market.available(offer, self._clock.now_s, staying + len(launched))
-                and self._shortages.gives(offer, self._clock.now_s)
-            ):
+            elif not self._market.available(offer, self._clock.now_s, staying + len(launched)):
+                reason = self._market.refusal(offer, self._clock.now_s)
+                refused.append(f"launch {offer.name}: {reason}")
+                insufficient = True
+            elif not self._shortages.gives(offer, self._clock.now_s):
                 refused.append(f"launch {offer.name}: insufficient capacity in pool {offer.pool}")
+                insufficient = True
             else:
                 launched.append(self._start(offer, self._draws.next(offer)).instance_id)
                 self.launches += 1
-        return launched, refused
+        return LaunchOutcome(launched, refused, insufficient)
 
     def add_ready(self, offer: Offer) -> None:
         """Add an instance that is ready at once, as if it had been launched long ago."""

@@ -225,13 +225,10 @@ def characterize(
     options: Sequence[Option],
     settings: CharacterizeSettings,
     seed: int,
-    *,
-    progress: Callable[[int], None] | None = None,
 ) -> Characterization:
     """Measure every option of a service.
 
-    Options that share a profile share its measurements; only their prices differ. ``progress`` is
-    told how many option-and-batch pairs are done.
+    Options that share a profile share its measurements; only their prices differ.
     """
     cases = [(o, b) for o in options for b in batch_sizes_of(o, settings)]
     low_rps = low_rate_rps(options, settings.low_utilization)
@@ -250,8 +247,6 @@ def characterize(
                 row = _row(option, batch_size, load, instances, point=point, slo=service.slo)
                 rows.append(row)
             bar.step()
-            if progress is not None:
-                progress(bar.done)
     return Characterization(service, settings, seed, low_rps, tuple(rows))
 
 

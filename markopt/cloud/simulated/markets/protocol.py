@@ -8,7 +8,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from markopt.cloud.simulated.bill import PerSecond, Tariff
+from markopt.cloud.simulated.markets.price_path import PricePath
 from markopt.core import Offer, PurchaseOption
+from markopt.errors import ConfigError
 
 
 class Market(Protocol):
@@ -38,6 +41,26 @@ class Market(Protocol):
         """True where the pool gives one more; ``running`` spot instances of it stay there."""
         ...
 
+    def refusal(self, offer: Offer, now_s: float) -> str:
+        """Return in words why an offer is not available."""
+        return f"insufficient capacity in pool {offer.pool}"
+
+    def tariff(self, offer: Offer) -> Tariff:
+        """Return a fresh bill for an offer's instances; by default at the offer's own price."""
+        return PerSecond(offer.price_usd_per_s, offer.minimum_billed_s)
+
+    def price_usd_per_s(self, offer: Offer, now_s: float) -> float | None:
+        """Return an offer's market price now; None: its price is constant."""
+        return None
+
+    def price_history(self, offer: Offer, now_s: float) -> PricePath | None:
+        """Return an offer's market price up to now, never beyond; None: its price is constant."""
+        return None
+
+    def least_price_usd_per_s(self, offer: Offer) -> float | None:
+        """Return what a second of an offer costs at least in the span; None: maybe nothing."""
+        return offer.price_usd_per_s
+
 
 @runtime_checkable
 class MarketSettings(Protocol):
@@ -54,7 +77,40 @@ class MarketSettings(Protocol):
         """
         ...
 
+    def expected(self, offers: Sequence[Offer], *, start_s: float) -> tuple[Offer, ...]:
+        """Return the offers at the prices and hazards that may be expected of them at the start.
+
+        They follow from what is known by then; by default they are the catalogue's.
+
+        Raises:
+            ConfigError: the settings do not fit the offers.
+            DataError: a file that they name cannot be read.
+        """
+        return tuple(offers)
+
+    def earlier(self, by_s: float) -> MarketSettings:
+        """Return the market of a span that begins so much earlier, for tuning on the past.
+
+        Raises:
+            ConfigError: the record does not reach back so far.
+        """
+        return self
+
 
 def spot_pools(offers: Sequence[Offer]) -> list[str]:
     """Return the pools with spot offers, in the offers' order."""
     return list(dict.fromkeys(o.pool for o in offers if o.purchase is PurchaseOption.SPOT))
+
+
+def earlier_offset_s(offset_s: float, by_s: float) -> float:
+    """Return where in a record a span begins that lies earlier.
+
+    Raises:
+        ConfigError: before the record's begin.
+    """
+    if by_s > offset_s:
+        raise ConfigError(
+            f"cloud.market.offset_s: must be at least compare.tune_s ({by_s:g} s), so that knobs "
+            f"are tuned on the past of the record, got {offset_s:g}"
+        )
+    return offset_s - by_s

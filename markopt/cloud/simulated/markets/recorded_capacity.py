@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
@@ -12,7 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from markopt.cloud.simulated.markets.protocol import Market, spot_pools
+from markopt.cloud.simulated.markets.protocol import (
+    Market,
+    MarketSettings,
+    earlier_offset_s,
+    spot_pools,
+)
 from markopt.core import Offer, PurchaseOption
 from markopt.errors import ConfigError, DataError
 from markopt.resources import resolve_data_path
@@ -22,7 +27,7 @@ _COLUMNS = ["trace_id", "start_s", "end_s", "value"]
 
 @final
 @dataclass(frozen=True)
-class RecordedCapacitySettings:
+class RecordedCapacitySettings(MarketSettings):
     """Recorded capacity is replayed: what it does not cover is refused or interrupted.
 
     Args:
@@ -71,6 +76,10 @@ class RecordedCapacitySettings:
             scale=self.scale,
             seed=seed,
         )
+
+    def earlier(self, by_s: float) -> RecordedCapacitySettings:
+        """Return the market of a span that begins so much earlier in the record."""
+        return replace(self, offset_s=earlier_offset_s(self.offset_s, by_s))
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +149,7 @@ def _trace(where: str, name: str, runs: pd.DataFrame) -> AvailabilityTrace:
 
 
 @final
-class RecordedCapacityMarket:
+class RecordedCapacityMarket(Market):
     """Interrupts and refuses spot instances as recorded capacity demands.
 
     While a pool's capacity is below what runs in it, as many instances as are too many, drawn at

@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from markopt.cloud.simulated.markets.protocol import Market, spot_pools
+from markopt.cloud.simulated.markets.protocol import Market, MarketSettings, spot_pools
 from markopt.core import Offer, PurchaseOption
 from markopt.errors import ConfigError
 
@@ -19,7 +19,7 @@ _KEYS = ("at_s", "share", "count", "pool", "outage_s")
 
 @final
 @dataclass(frozen=True)
-class ScriptedSettings:
+class ScriptedSettings(MarketSettings):
     """Interruptions happen at stated times; nothing else interrupts.
 
     Args:
@@ -108,7 +108,7 @@ def _is_number(value: Any) -> bool:
 
 
 @final
-class ScriptedMarket:
+class ScriptedMarket(Market):
     """Interrupts and closes pools at stated times.
 
     Args:
