@@ -22,7 +22,7 @@ from markopt.cloud.simulated.markets import (
 )
 from markopt.core import Actions, InstanceState, Offer
 from markopt.errors import ConfigError, DataError
-from tests.cloud.worlds import cloud, offer
+from tests.cloud.worlds import CONSTANT, cloud, offer
 
 HEADER = "instance_type,availability_zone,timestamp_utc,usd_per_hour\n"
 DAY = "2015-03-11T"
@@ -58,7 +58,7 @@ def record(tmp_path: Path) -> str:
 
 def replayed(record: str, **changes: Any) -> SimulationSettings:
     keys = {"offset_s": 3600.0, **changes}
-    return SimulationSettings(market=RecordedPricesSettings(record, **keys), launch_delay_cv=0.0)
+    return SimulationSettings(market=RecordedPricesSettings(record, **keys), launch=CONSTANT)
 
 
 def world(record: str, fleet: dict[str, int] | None = None, **changes: Any) -> SimulatedCloud:
@@ -301,7 +301,7 @@ def test_the_ledger_is_what_the_lives_seen_add_up_to(
     offers = {CHEAP: spot(CHEAP), DEAR: spot(DEAR)}
     backend = cloud(
         list(offers.values()),
-        settings=SimulationSettings(market=Given(), launch_delay_cv=0.0, spot_notice_s=notice_s),
+        settings=SimulationSettings(market=Given(), launch=CONSTANT, spot_notice_s=notice_s),
         end_s=end_s,
     )
     began: dict[str, tuple[str, float]] = {}
