@@ -16,17 +16,18 @@ from policies_on_one_day import draw
 BEGIN, END = "<!-- first result: begin -->", "<!-- first result: end -->"
 
 
-def with_table(text: str, table: str) -> str:
+def with_table(text: str, table: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
     """Return the text with the table in the place of what stands between the two marks.
 
     Raises:
         ValueError: the marks are not there, each once and in order.
     """
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ValueError(f"expected '{BEGIN}' and '{END}' once each, in this order")
-    head, rest = text.split(BEGIN)
-    _, tail = rest.split(END)
-    return f"{head}{BEGIN}\n\n{table.strip()}\n\n{END}{tail}"
+    begin, end = marks
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise ValueError(f"expected '{begin}' and '{end}' once each, in this order")
+    head, rest = text.split(begin)
+    _, tail = rest.split(end)
+    return f"{head}{begin}\n\n{table.strip()}\n\n{end}{tail}"
 
 
 def main(arguments: list[str]) -> int:

@@ -75,7 +75,7 @@ def load(monkeypatch):
         return module
 
     yield by_name
-    for name in ("study_tables", "figure_style", *STUDIES):
+    for name in ("study_tables", "figure_style", "first_result", "studies_page", *STUDIES):
         if name not in before:
             sys.modules.pop(name, None)
 
@@ -149,6 +149,14 @@ def test_every_study_has_its_script_figure_tables_and_section():
         assert f"images/{study}.svg" in page
         assert f"make study NAME={study}" in page
         assert (ROOT / "docs" / "images" / f"{study}.svg").is_file()
+
+
+def test_the_tables_of_the_page_are_those_of_the_committed_results(load):
+    script = load("paper_figs", "studies_page")
+    page = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+    assert script.updated(page, RESULTS) == page
+    with pytest.raises(ValueError, match="surge: begin"):
+        script.updated(page.replace("<!-- surge: begin -->", ""), RESULTS)
 
 
 def test_same_configuration_same_bytes(load, tmp_path):

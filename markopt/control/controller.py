@@ -17,6 +17,7 @@ from markopt.control.monitor import SloMonitor
 from markopt.control.record import IntervalRecord, MonitorDecision
 from markopt.control.score import first_step_quantiles_rps, pinball_loss
 from markopt.control.settings import ControllerSettings
+from markopt.control.shortfall import Shortfalls
 from markopt.control.situation import IntervalCounts, Situation
 from markopt.control.weights import FunctionShare
 from markopt.core import (
@@ -109,6 +110,7 @@ class Controller:
             required_throughput=required_throughput,
             history=history,
             limits=settings.limits,
+            shortfalls=Shortfalls(avoid_s=settings.avoid_refused_s),
         )
         self._memory = RecentActions(offers, remember_s=settings.remember_actions_s)
         self._monitor: SloMonitor | None = None

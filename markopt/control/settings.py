@@ -24,7 +24,9 @@ class ControllerSettings:
     remembered for ``remember_actions_s`` (see ``RecentActions``). The monitor's defaults are those
     of MArk's released code. ``data_plane`` says how requests reach functions: ``bouncer``, what
     instances refuse; or ``weighted``, a fixed share that the loop sets (see ``FunctionShare``) from
-    the ``weight_quantile`` of the forecast, at every decision and look of the monitor.
+    the ``weight_quantile`` of the forecast, at every decision and look of the monitor. An offer
+    that was refused for want of capacity is not asked for again for ``avoid_refused_s`` (see
+    ``Shortfalls``; 0: at every decision, as MArk does).
 
     Raises:
         ConfigError: a value is out of range or of the wrong kind; the text names the key.
@@ -46,6 +48,7 @@ class ControllerSettings:
     max_launches_per_interval: int | None = None
     data_plane: str = "bouncer"
     weight_quantile: float = 0.95
+    avoid_refused_s: float = 300.0
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -72,6 +75,10 @@ class ControllerSettings:
         if self.data_plane not in ("bouncer", "weighted"):
             raise ConfigError(
                 f"controller.data_plane: expected 'bouncer' or 'weighted', got '{self.data_plane}'"
+            )
+        if not self.avoid_refused_s >= 0.0:
+            raise ConfigError(
+                f"controller.avoid_refused_s: must not be negative, got {self.avoid_refused_s}"
             )
         if not 0.0 < self.weight_quantile < 1.0:
             raise ConfigError(

@@ -10,6 +10,7 @@ from typing import final
 
 import numpy as np
 
+from markopt.control.shortfall import Shortfalls
 from markopt.core import (
     ActionReport,
     FleetState,
@@ -95,12 +96,14 @@ class Situation:
         required_throughput: RequiredThroughput,
         history: RateSeries,
         limits: Limits,
+        shortfalls: Shortfalls | None = None,
     ) -> None:
         self._service = service
         self._offers = tuple(offers)
         self._function = function
         self._required_throughput = required_throughput
         self._limits = limits
+        self._shortfalls = shortfalls or Shortfalls(avoid_s=0.0)
         self._interval_s = history.interval_s
         self._origin_s = history.end_s
         known = [rate for rate in history.rate_rps.tolist() if not math.isnan(rate)]
@@ -169,24 +172,26 @@ class Situation:
         self._recent_final_targets_rps.append(float(mu @ plan.targets[:, -1]))
 
     def changed(self, time_s: float, report: ActionReport) -> None:
-        """Remember when instances were launched or ended, the monitor's launches included."""
+        """Remember when instances were launched, refused or ended, by the monitor too."""
         if any(report.launched.values()):
             self._scale_out_s = time_s
         if report.terminated:
             self._scale_in_s = time_s
+        self._shortfalls.applied(time_s, report)
 
     def problem(self, time_s: float, observation: Observation, forecast: Forecast) -> Problem:
         """Return the problem of a decision at ``time_s``.
 
         ``recent_rps`` holds the intervals that were observed: those without data are left out.
         """
+        fleet = fleet_state(observation, self._offers)
         return Problem(
             time_s=time_s,
             interval_s=self._interval_s,
             service=self._service,
-            offers=self._offers,
+            offers=self._shortfalls.to_be_had(time_s, self._offers, fleet),
             function=self._function,
-            fleet=fleet_state(observation, self._offers),
+            fleet=fleet,
             forecast=forecast,
             required_throughput=self._required_throughput,
             window=self._window.at(time_s),

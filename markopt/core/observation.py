@@ -90,12 +90,17 @@ class Actions:
 
 @dataclass(frozen=True)
 class ActionReport:
-    """What became of actions: ids launched per offer, and what was refused and why."""
+    """What became of actions: ids launched per offer, and what was refused and why.
+
+    ``insufficient`` names the offers of which fewer were launched than asked for want of capacity,
+    or because their price is above their maximum: asking again at once is of no use.
+    """
 
     decision_id: str
     launched: dict[str, tuple[str, ...]] = field(default_factory=dict)
     terminated: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    insufficient: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

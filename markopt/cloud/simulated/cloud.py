@@ -13,7 +13,7 @@ from markopt.cloud.simulated.api import Api
 from markopt.cloud.simulated.arrivals import ArrivalBuffer, arrival_generator, stream
 from markopt.cloud.simulated.boot import LaunchDraws
 from markopt.cloud.simulated.clock import Clock
-from markopt.cloud.simulated.fleet import Fleet
+from markopt.cloud.simulated.fleet import Fleet, LaunchOutcome
 from markopt.cloud.simulated.life import InstanceLife
 from markopt.cloud.simulated.markets import Market, PricePath
 from markopt.cloud.simulated.settings import SimulationSettings
@@ -162,15 +162,21 @@ class SimulatedCloud:
         self._check(actions)
         refused: list[str] = []
         launched: dict[str, tuple[str, ...]] = {}
+        insufficient: list[str] = []
         for name, number in actions.launch.items():
             if number > 0:
-                launched[name] = self._launch(self._offer(name), number, refused)
+                outcome = self._launch(self._offer(name), number)
+                launched[name] = tuple(outcome.ids)
+                refused += outcome.refused
+                insufficient += [name] * outcome.insufficient
         terminated = self._terminate(actions.terminate, refused)
         if actions.warm_functions is not None:
             self._set_warm(actions.warm_functions, refused)
         if actions.function_share is not None:
             self._engine.set_function_share(actions.function_share)
-        report = ActionReport(actions.decision_id, launched, terminated, tuple(refused))
+        report = ActionReport(
+            actions.decision_id, launched, terminated, tuple(refused), tuple(insufficient)
+        )
         self._reports[actions.decision_id] = report
         return report
 
@@ -236,15 +242,15 @@ class SimulatedCloud:
 
     # --- actions ---
 
-    def _launch(self, offer: Offer, number: int, refused: list[str]) -> tuple[str, ...]:
+    def _launch(self, offer: Offer, number: int) -> LaunchOutcome:
         now_s = self._clock.now_s
         accepted, reason = self._api.launch(number, now_s)
-        ids, reasons = self._fleet.launch(offer, accepted)
+        outcome = self._fleet.launch(offer, accepted)
         visible_s = now_s + self._api.lateness_s()
-        for instance_id in ids:
+        for instance_id in outcome.ids:
             self._api.launched(instance_id, visible_s, now_s)
-        refused += reasons + [f"launch {offer.name}: {reason}"] * (number - accepted)
-        return tuple(ids)
+        throttled = [f"launch {offer.name}: {reason}"] * (number - accepted)
+        return outcome._replace(refused=outcome.refused + throttled)
 
     def _terminate(self, ids: Sequence[str], refused: list[str]) -> tuple[str, ...]:
         if not ids:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import count
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 
@@ -21,6 +21,14 @@ from markopt.core import InstanceState, InstanceStatus, Offer, PurchaseOption
 from markopt.engine import RequestEngine
 
 _LIVE = (InstanceState.PENDING, InstanceState.BOOTING, InstanceState.READY, InstanceState.DRAINING)
+
+
+class LaunchOutcome(NamedTuple):
+    """What became of launches: ids, why others were refused, and if for want of capacity."""
+
+    ids: list[str]
+    refused: list[str]
+    insufficient: bool
 
 
 @final
@@ -79,24 +87,27 @@ class Fleet:
 
     # --- launch ---
 
-    def launch(self, offer: Offer, number: int) -> tuple[list[str], list[str]]:
+    def launch(self, offer: Offer, number: int) -> LaunchOutcome:
         """Launch instances; returns the ids of those launched, and why others were refused."""
         launched: list[str] = []
         refused: list[str] = []
         live = sum(instance.offer.name == offer.name for instance in self._instances.values())
         staying = sum(not instance.notice for instance in self._spot_instances(offer.pool))
+        insufficient = False
         for _ in range(number):
             if offer.stock is not None and live + len(launched) >= offer.stock:
                 refused.append(f"launch {offer.name}: stock of {offer.stock} is used up")
             elif not self._market.available(offer, self._clock.now_s, staying + len(launched)):
                 reason = self._market.refusal(offer, self._clock.now_s)
                 refused.append(f"launch {offer.name}: {reason}")
+                insufficient = True
             elif not self._shortages.gives(offer, self._clock.now_s):
                 refused.append(f"launch {offer.name}: insufficient capacity in pool {offer.pool}")
+                insufficient = True
             else:
                 launched.append(self._start(offer, self._draws.next(offer)).instance_id)
                 self.launches += 1
-        return launched, refused
+        return LaunchOutcome(launched, refused, insufficient)
 
     def add_ready(self, offer: Offer) -> None:
         """Add an instance that is ready at once, as if it had been launched long ago."""

@@ -158,18 +158,19 @@ class DrawnMarket(Market):
         outages = Durations(settings.outage_family, settings.outage_s, settings.outage_shape)
         self._lives: dict[str, np.random.Generator] = {}
         self._levels: dict[str, list[tuple[_Shocks, float]]] = {p: [] for p in self._hazard_per_s}
-        pool_seed, zone_seed, region_seed = seed.spawn(3)
-        for pool, child in zip(self._levels, pool_seed.spawn(len(self._levels)), strict=True):
+        children = seed.spawn(2 * len(self._levels))
+        for pool, child in zip(self._levels, children[1::2], strict=True):
             self._lives[pool] = np.random.default_rng(child)
-        for share, name_of, level_seed in (
-            (settings.shock_share, lambda pool: pool, pool_seed),
-            (settings.zone_shock_share, _zone, zone_seed),
-            (settings.region_shock_share, _region, region_seed),
+        for share, name_of in (
+            (settings.shock_share, None),
+            (settings.zone_shock_share, _zone),
+            (settings.region_shock_share, _region),
         ):
             places: dict[str, list[str]] = {}
             for pool in self._levels:
-                places.setdefault(name_of(pool), []).append(pool)
-            for pools, child in zip(places.values(), level_seed.spawn(len(places)), strict=True):
+                places.setdefault(name_of(pool) if name_of else pool, []).append(pool)
+            seeds = seed.spawn(len(places)) if name_of else children[::2]
+            for pools, child in zip(places.values(), seeds, strict=True):
                 highest = max(self._hazard_per_s[pool] for pool in pools)
                 rate_per_s = highest * share / settings.shock_size
                 shocks = _Shocks(rate_per_s, outages, start_s, np.random.default_rng(child))

@@ -1,0 +1,179 @@
+"""The tables of docs/studies.md, between their marks, and its pictures, from the studies' tables.
+
+Reads result files only:
+
+    python paper_figs/studies_page.py experiments/results docs/studies.md docs/images
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from figure_style import Row, chosen, distinct, main, read_rows, values
+from first_result import with_table
+from scipy import stats
+
+Cells = list[str]
+
+
+def with_half_width(found: np.ndarray, digits: int) -> str:
+    """Return a mean and half of its 95 % interval (Student's t)."""
+    if len(found) < 2 or not found.std():
+        return f"{found.mean():.{digits}f}"
+    half = stats.t.ppf(0.975, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found))
+    return f"{found.mean():.{digits}f} ± {half:.{digits}f}"
+
+
+def cost(rows: Sequence[Row], reference: Sequence[Row]) -> Cells:
+    """Return the mean cost, and its change against the reference's, paired over the seeds."""
+    usd, base = values(rows, "cost_usd"), values(reference, "cost_usd")
+    shown = f"{usd.mean():#.4g}" if usd.mean() >= 1.0 else f"{usd.mean():.3f}"
+    change = "" if rows == reference else f"{with_half_width(100.0 * (usd / base - 1.0), 1)} %"
+    return [shown, change]
+
+
+def service_level(rows: Sequence[Row]) -> Cells:
+    """Return the mean attainment and the worst minute of any seed."""
+    worst = values(rows, "worst_minute_attainment", 100.0).min()
+    return [f"{values(rows, 'attainment', 100.0).mean():.2f} %", f"{worst:.2f} %"]
+
+
+def on_functions(rows: Sequence[Row]) -> str:
+    """Return the mean share of functions."""
+    return f"{values(rows, 'lambda_share', 100.0).mean():.2f} %"
+
+
+def by_policy(
+    rows: Sequence[Row], cases: Mapping[str, Mapping[str, str]]
+) -> Iterator[tuple[str, str, list[Row], list[Row]]]:
+    """Yield case, policy, its rows and those of the case's first policy.
+
+    The case's title is named beside its first policy only.
+    """
+    for title, case in cases.items():
+        of_case = chosen(rows, **case)
+        policies = distinct(of_case, "policy")
+        for policy in policies:
+            reference = chosen(of_case, policy=policies[0])
+            shown = title if policy == policies[0] else ""
+            yield shown, policy, chosen(of_case, policy=policy), reference
+
+
+def steady_load(folder: Path) -> list[Cells]:
+    """Return the table of steady load, its head first."""
+    rows = read_rows(folder / "episodes.csv")
+    cases = {service: {"service": service} for service in distinct(rows, "service")}
+    head = ["service", "policy", "cost USD", "against program", "attainment", "worst minute"]
+    table = [[*head, "p98 ms", "launches"]]
+    for title, policy, found, reference in by_policy(rows, cases):
+        p98 = f"{values(found, 'p98_ms').mean():.0f}"
+        launches = f"{values(found, 'launches').mean():.0f}"
+        cells = [*cost(found, reference), *service_level(found), p98, launches]
+        table.append([title, policy, *cells])
+    return table
+
+
+def with_and_without(rows: Sequence[Row], name: str, cases: Mapping[str, Row]) -> list[Cells]:
+    """Return a table of cases with functions, and what attains the same without any."""
+    head = [name, "policy", "cost USD", "against program", "attainment", "worst minute"]
+    table = [[*head, "on Lambda", "without functions: attainment", "worst minute"]]
+    with_functions = {title: {**case, "functions": "True"} for title, case in cases.items()}
+    title = ""
+    for shown, policy, found, reference in by_policy(rows, with_functions):
+        title = shown or title
+        without = chosen(rows, **cases[title], functions="False", policy=policy)
+        cells = [*cost(found, reference), *service_level(found), on_functions(found)]
+        table.append([shown, policy, *cells, *service_level(without)])
+    return table
+
+
+def surge(folder: Path) -> list[Cells]:
+    """Return the table of surges, its head first."""
+    rows = read_rows(folder / "episodes.csv")
+    cases = {f"{float(surge):g} times": {"surge": surge} for surge in distinct(rows, "surge")}
+    return with_and_without(rows, "load", cases)
+
+
+def interruption(folder: Path) -> list[Cells]:
+    """Return the table of interruptions, its head first."""
+    rows = read_rows(folder / "episodes.csv")
+    cases = {}
+    for row in rows:
+        title = row["taken"] + (", dry" if row["outage"] == "True" else "")
+        cases[title] = {"taken": row["taken"], "outage": row["outage"]}
+    return with_and_without(rows, "taken", cases)
+
+
+def dispatch_rules(folder: Path) -> list[Cells]:
+    """Return the table of cost ratios, its head first."""
+    rows = read_rows(folder / "worth.csv")
+    fleets = distinct(rows, "fleet")
+    table = [["bouncer", "dispatcher", *fleets]]
+    for bouncer in distinct(rows, "bouncer"):
+        for at, dispatcher in enumerate(distinct(rows, "dispatcher")):
+            found = chosen(rows, bouncer=bouncer, dispatcher=dispatcher)
+            cells = [ratio(chosen(found, fleet=fleet)[0]) for fleet in fleets]
+            table.append(["" if at else bouncer, dispatcher, *cells])
+    return table
+
+
+def ratio(row: Row) -> str:
+    """Return a cost ratio with its interval, where it has a width."""
+    if not row["cost_ratio"]:
+        return "SLO not held"
+    shown = f"{float(row['cost_ratio']):.3f}"
+    if row["ci95_low"] in ("", row["ci95_high"]):
+        return shown
+    return f"{shown} ({float(row['ci95_low']):.3f} to {float(row['ci95_high']):.3f})"
+
+
+def markdown(table: Sequence[Cells]) -> str:
+    """Return a table as Markdown, numbers to the right: all but the first two columns."""
+    head, *body = table
+    rule = ["---", "---", *["---:"] * (len(head) - 2)]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *body))
+
+
+TABLES: dict[str, Callable[[Path], list[Cells]]] = {
+    "steady_load": steady_load,
+    "surge": surge,
+    "interruption": interruption,
+    "dispatch_rules": dispatch_rules,
+}
+
+
+def updated(page: str, results: Path) -> str:
+    """Return the page with every study's table in its place.
+
+    Raises:
+        ValueError: a study's marks are not there.
+        FileNotFoundError: a study's table is not there.
+    """
+    for name, tabulate in TABLES.items():
+        marks = (f"<!-- {name}: begin -->", f"<!-- {name}: end -->")
+        page = with_table(page, markdown(tabulate(results / name)), marks)
+    return page
+
+
+def write(arguments: Sequence[str]) -> int:
+    """Write the page and draw the pictures."""
+    if len(arguments) != 3:
+        print("usage: studies_page.py RESULTS PAGE.md PICTURES", file=sys.stderr)
+        return 2
+    results, path, pictures = map(Path, arguments)
+    path.write_text(updated(path.read_text(encoding="utf-8"), results), encoding="utf-8")
+    codes = [
+        main(
+            importlib.import_module(name).draw, [str(results / name), str(pictures / f"{name}.svg")]
+        )
+        for name in TABLES
+    ]
+    return max(codes)
+
+
+if __name__ == "__main__":
+    sys.exit(write(sys.argv[1:]))
