@@ -15,6 +15,7 @@ from markopt.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "experiments" / "results"
+FOLDERS = ("experiments", "paper_figs")
 STUDIES = ("steady_load", "surge", "interruption", "dispatch_rules")
 OVER_TIME = ("steady_load", "surge", "interruption")
 TABLES = dict.fromkeys(OVER_TIME, ("episodes.csv", "windows.csv")) | {
@@ -61,23 +62,42 @@ TOY = {
 }
 
 
-@pytest.fixture
-def load(monkeypatch):
+@pytest.fixture(scope="module")
+def load():
     """Load a script of ``experiments`` or ``paper_figs`` as it is when run by itself."""
-    before = set(sys.modules)
+    path, modules = list(sys.path), set(sys.modules)
+    loaded = {}
 
     def by_name(folder, name):
-        monkeypatch.syspath_prepend(str(ROOT / folder))
-        spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-        return module
+        if (folder, name) not in loaded:
+            sys.path.insert(0, str(ROOT / folder))
+            place = ROOT / folder / f"{name}.py"
+            spec = importlib.util.spec_from_file_location(f"{folder}_{name}", place)
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[spec.name] = module
+            spec.loader.exec_module(module)
+            loaded[folder, name] = module
+        return loaded[folder, name]
 
     yield by_name
-    for name in ("study_tables", "figure_style", "first_result", "studies_page", *STUDIES):
-        if name not in before:
-            sys.modules.pop(name, None)
+    sys.path[:] = path
+    scripts = {path.stem for folder in FOLDERS for path in (ROOT / folder).glob("*.py")}
+    for name in set(sys.modules) - modules:
+        if name in scripts or name.startswith(FOLDERS):
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def toys(load, tmp_path_factory):
+    """Return a study's result folder at toy size, made once."""
+    made = {}
+
+    def by_name(study):
+        if study not in made:
+            made[study] = toy_run(load, study, tmp_path_factory.mktemp(study) / "out")
+        return made[study]
+
+    return by_name
 
 
 def toy(study):
@@ -100,13 +120,13 @@ def rows_of(path):
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_a_study_writes_the_tables_that_its_figure_draws(study, load, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    folder = toy_run(load, study, "out")
+def test_a_study_writes_the_tables_that_its_figure_draws(study, load, toys, tmp_path):
+    folder = toys(study)
     assert {path.name for path in folder.iterdir()} == {*TABLES[study], "table.md"}
     figure = load("paper_figs", study)
-    assert figure.main(figure.draw, [str(folder), "figure.svg"]) == 0
-    assert "<svg" in Path("figure.svg").read_text(encoding="utf-8")
+    path = tmp_path / "figure.svg"
+    assert figure.main(figure.draw, [str(folder), str(path)]) == 0
+    assert "<svg" in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -159,17 +179,18 @@ def test_the_tables_of_the_page_are_those_of_the_committed_results(load):
         script.updated(page.replace("<!-- surge: begin -->", ""), RESULTS)
 
 
-def test_same_configuration_same_bytes(load, tmp_path):
+def test_same_configuration_same_bytes(load, toys, tmp_path):
+    folders = [toys("steady_load"), toy_run(load, "steady_load", tmp_path / "again")]
     figure = load("paper_figs", "steady_load")
-    for name in ("first", "second"):
-        toy_run(load, "steady_load", tmp_path / name)
-        assert figure.main(figure.draw, [str(tmp_path / name), str(tmp_path / f"{name}.pdf")]) == 0
+    drawn = []
+    for at, folder in enumerate(folders):
+        path = tmp_path / f"{at}.pdf"
+        assert figure.main(figure.draw, [str(folder), str(path)]) == 0
+        drawn.append(path.read_bytes())
+    assert drawn[0] == drawn[1]
+    assert drawn[0].startswith(b"%PDF")
     for name in TABLES["steady_load"]:
-        first, second = (tmp_path / folder / name for folder in ("first", "second"))
-        assert first.read_bytes() == second.read_bytes()
-    first, second = ((tmp_path / f"{name}.pdf").read_bytes() for name in ("first", "second"))
-    assert first == second
-    assert first.startswith(b"%PDF")
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
 
 
 def test_the_windows_of_an_episode_add_up_to_it(load):
@@ -190,8 +211,8 @@ def test_the_windows_of_an_episode_add_up_to_it(load):
     assert (windows["p50_ms"] <= windows["p98_ms"]).all()
 
 
-def test_an_interruption_with_replacements_to_be_had_is_seen_in_its_rows(load, tmp_path):
-    folder = toy_run(load, "interruption", tmp_path / "out")
+def test_an_interruption_with_replacements_to_be_had_is_seen_in_its_rows(toys):
+    folder = toys("interruption")
     episodes = {row["policy"]: row for row in rows_of(folder / "episodes.csv")}
     assert {(row["taken"], row["outage"]) for row in episodes.values()} == {("50 %", "False")}
     assert all(int(row["interruptions"]) > 0 for row in episodes.values())
