@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ SUMMARY, TIMING, CONFIG = "summary.json", "timing.json", "config.yaml"
 INTERVALS, LATENCY, DECISIONS = "intervals.parquet", "latency.parquet", "decisions.jsonl"
 LATENCY_WINDOWS = "latency_windows.parquet"
 REPORT = "report.html"
+DECISIONS_SHOWN = 60
+"""So many of the last decisions stand in a report."""
 
 _LEVELS = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p98": 0.98, "p99": 0.99, "p999": 0.999}
 
@@ -39,6 +42,7 @@ class EpisodeFiles:
     """An episode as its files tell it: all that a report needs.
 
     ``intervals`` has one row per control interval, ``latency`` one per histogram bin that was hit.
+    Of the ``decision_count`` decisions ``last_decisions`` holds those that a report shows.
     """
 
     folder: Path
@@ -46,7 +50,8 @@ class EpisodeFiles:
     timing: dict[str, Any]
     intervals: pd.DataFrame
     latency: pd.DataFrame
-    decisions: tuple[dict[str, Any], ...]
+    last_decisions: tuple[dict[str, Any], ...]
+    decision_count: int
 
 
 def write_episode(result: EpisodeResult, folder: Path) -> None:
@@ -194,7 +199,7 @@ def read_episode(folder: Path) -> EpisodeFiles:
         timing,
         _read_table(folder / INTERVALS),
         _read_table(folder / LATENCY),
-        _read_decisions(folder / DECISIONS),
+        *_read_decisions(folder / DECISIONS),
     )
 
 
@@ -209,17 +214,18 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: expected a Parquet table, {_first_line(error)}") from None
 
 
-def _read_decisions(path: Path) -> tuple[dict[str, Any], ...]:
+def _read_decisions(path: Path) -> tuple[tuple[dict[str, Any], ...], int]:
+    """Return the last decisions, and how many there are; every line is checked."""
+    last: deque[dict[str, Any]] = deque(maxlen=DECISIONS_SHOWN)
+    count = 0
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        with path.open(encoding="utf-8") as lines:
+            for count, line in enumerate(lines, start=1):  # noqa: B007 - the count is the answer
+                last.append(json.loads(line))
     except FileNotFoundError:
         raise DataError(f"{path}: a result file is missing here") from None
-    decisions = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            decisions.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"{path}, line {number}: expected a JSON object, {_first_line(error)}"
-            ) from None
-    return tuple(decisions)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{path}, line {count}: expected a JSON object, {_first_line(error)}"
+        ) from None
+    return tuple(last), count

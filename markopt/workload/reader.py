@@ -124,7 +124,7 @@ def _columns(
         )
     except ArrowInvalid as error:
         _explain(content, header, wanted, shown, str(error).splitlines()[0])
-    columns = [np.array(table.column(name).to_numpy(), dtype=np.float64) for name in wanted]
+    columns = [_floats(table.column(name)) for name in wanted]
     del table
     default_memory_pool().release_unused()
     times_s, values = columns[0], columns[-1]
@@ -136,6 +136,22 @@ def _columns(
     if len(times_s) < 2:
         raise DataError(f"{shown}: expected at least two rows after the header, got one")
     return times_s, values
+
+
+def _floats(column: Any) -> NDArray[np.float64]:
+    """Return a copy of an Arrow column of float64; missing values become NaN.
+
+    Arrow's own conversion loads pandas, which takes more memory than most traces.
+    """
+    parts = [np.empty(0)]
+    for chunk in column.chunks:
+        validity, values = chunk.buffers()
+        part = np.frombuffer(values, np.float64, len(chunk), 8 * chunk.offset)
+        if chunk.null_count and validity is not None:
+            bits = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little")
+            part = np.where(bits[chunk.offset : chunk.offset + len(chunk)] == 1, part, np.nan)
+        parts.append(part)
+    return np.concatenate(parts)
 
 
 def _explain(

@@ -185,6 +185,17 @@ def test_expected_prices_and_hazards_come_from_the_record_before_the_start(recor
     assert market.expected(offers, start_s=0.0) == (low, high, on_demand)
 
 
+def test_without_a_past_the_price_of_the_moment_and_the_catalogues_hazard_are_expected(
+    record: str,
+) -> None:
+    offers = [
+        replace(spot(name), interruption_per_h=0.02) for name in ("c5.large/spot@0.05", CHEAP)
+    ]
+    low, high = RecordedPricesSettings(record, offset_s=0.0).expected(offers, start_s=0.0)
+    assert (low.price_usd_per_s, high.price_usd_per_s) == (pytest.approx(5e-5), pytest.approx(1e-4))
+    assert low.interruption_per_h == high.interruption_per_h == 0.02
+
+
 def test_the_span_to_tune_on_lies_earlier_in_the_record(record: str) -> None:
     market = RecordedPricesSettings(record, offset_s=7200.0)
     assert market.earlier(3600.0).offset_s == 3600.0

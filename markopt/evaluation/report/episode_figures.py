@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from markopt.evaluation.report import style
 from markopt.evaluation.results import EpisodeFiles
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Figure = dict[str, Any]
 

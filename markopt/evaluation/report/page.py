@@ -19,7 +19,6 @@ from markopt.evaluation.report.style import KIND_LABELS
 from markopt.evaluation.results import REPORT, SUMMARY, EpisodeFiles, read_episode
 from markopt.evaluation.tabulation import COMPARISON, ComparisonFiles, read_comparison
 
-DECISIONS_SHOWN = 60
 DASH, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
 Section = dict[str, Any]
 
@@ -207,8 +206,8 @@ def _episode_context(episode: EpisodeFiles) -> dict[str, Any]:
         f"{summary['requests']['total']:,} requests · seed {summary['seed']}",
         "tiles": tiles,
         "sections": _episode_sections(episode),
-        "decisions": list(reversed(episode.decisions[-DECISIONS_SHOWN:])),
-        "decision_count": len(episode.decisions),
+        "decisions": list(reversed(episode.last_decisions)),
+        "decision_count": episode.decision_count,
         "begin_s": summary["span_s"]["start"],
         "rungs": summary["planner"]["rungs"],
     }

@@ -6,14 +6,16 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
-import pandas as pd
 
 from markopt.cloud.simulated.markets.price_path import PricePath
 from markopt.errors import DataError
 from markopt.resources import resolve_data_path
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _COLUMNS = ["instance_type", "availability_zone", "timestamp_utc", "usd_per_hour"]
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
@@ -57,6 +59,8 @@ def read_prices(path: str | Path, instance_types: Collection[str]) -> PriceHisto
 @lru_cache(maxsize=8)
 def _read(shown: str, found: Path, stamp: int, instance_types: frozenset[str]) -> PriceHistory:
     """Read a file once, as long as it does not change (``stamp``)."""
+    import pandas as pd
+
     parts: list[pd.DataFrame] = []
     zones: dict[str, set[str]] = {}
     first = last = None
@@ -98,6 +102,8 @@ def _read(shown: str, found: Path, stamp: int, instance_types: frozenset[str]) -
 
 def _pieces(shown: str, found: Path) -> Iterator[pd.DataFrame]:
     """Yield a file's rows as text, piece by piece."""
+    import pandas as pd
+
     try:
         with pd.read_csv(found, chunksize=_CHUNK_ROWS, dtype=str, keep_default_na=False) as reader:
             for table in reader:
@@ -120,6 +126,8 @@ def _check(shown: str, good: pd.Series, values: pd.Series, expected: str) -> Non
 
 
 def _path(shown: str, rows: pd.DataFrame, first: pd.Timestamp, end_s: float) -> PricePath:
+    import pandas as pd
+
     times_s = (rows["moment"] - first).dt.total_seconds()
     rising = pd.Series(np.append(True, np.diff(times_s.to_numpy()) > 0.0), index=rows.index)
     _check(shown, rising, rows["timestamp_utc"], "times of a type and zone must rise")

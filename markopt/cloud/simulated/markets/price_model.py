@@ -15,8 +15,6 @@ from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
-from scipy.special import ndtr
 
 from markopt.cloud.simulated.markets.durations import Durations
 from markopt.cloud.simulated.markets.parameters import read_parameters
@@ -42,6 +40,8 @@ class BaseProcess:
 
     def draw(self, count: int, rng: np.random.Generator) -> Array:
         """Return ``count`` prices, one for each step, from the stationary distribution."""
+        from scipy.signal import lfilter
+
         noise = self.sd * rng.standard_normal(count + _WARM_UP_STEPS)
         x = lfilter([1.0], [1.0, -self.lag_1, -self.lag_2], noise)[_WARM_UP_STEPS:]
         return np.clip(self.level * np.exp(x), self.floor, self.ceiling)
@@ -64,6 +64,8 @@ class SpikeProcess:
 
     def draw(self, normal: Array) -> tuple[Array, Array]:
         """Return durations and heights from two rows of independent normal scores."""
+        from scipy.special import ndtr
+
         scores = self.correlation * normal[0] + math.sqrt(1.0 - self.correlation**2) * normal[1]
         grid = np.linspace(0.0, 1.0, len(self.height_quantiles))
         heights = np.exp(np.interp(ndtr(scores), grid, np.log(self.height_quantiles)))

@@ -35,8 +35,12 @@ def expect(offer: Offer, past: PricePath) -> Offer:
     """Return a spot offer at the mean price and the hazard that a past path shows for it.
 
     Both count only the time in which the price was at most the offer's maximum; the hazard is the
-    number of rises above it per hour of that time.
+    number of rises above it per hour of that time. Without a past, the offer's own hazard and the
+    price of the moment, its maximum at most, have to do.
     """
+    if past.end_s <= past.starts_s[0]:
+        now_usd_per_s = min(past.price(past.end_s), offer.maximum_usd_per_s)
+        return replace(offer, price_usd_per_s=now_usd_per_s)
     price, hazard_per_h = past.expected(offer.maximum_usd_per_s)
     return replace(
         offer,

@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from markopt.cloud.simulated.markets.protocol import (
@@ -21,6 +20,9 @@ from markopt.cloud.simulated.markets.protocol import (
 from markopt.core import Offer, PurchaseOption
 from markopt.errors import ConfigError, DataError
 from markopt.resources import resolve_data_path
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _COLUMNS = ["trace_id", "start_s", "end_s", "value"]
 
@@ -112,6 +114,8 @@ def read_availability(path: str | Path) -> dict[str, AvailabilityTrace]:
         DataError: the file cannot be read, has other columns, or the runs of a trace are not whole
             counts on spans that follow each other from 0 on. The text names file, trace and time.
     """
+    import pandas as pd
+
     shown = str(path)
     try:
         table = pd.read_csv(resolve_data_path(path), compression="infer")
