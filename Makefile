@@ -1,19 +1,21 @@
-# make demo | study | test | lint | bench | clean: each does its own set-up in .venv.
+# make demo | study | test | fuzz | lint | bench | clean: each does its own set-up in .venv.
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+FUZZ_EXAMPLES ?= 2000
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 	command -v $$p; break; fi; done)
 
-.PHONY: help demo readme study test lint bench clean
+.PHONY: help demo readme study test fuzz lint bench clean
 
 help:
 	@echo "make demo   compare five policies on the sample trace; report in results/demo"
 	@echo "make readme put the demo's table and picture into README.md (runs the demo if need be)"
 	@echo "make study NAME=surge  run a study of experiments/; tables and figure in results/surge"
 	@echo "make test   run the tests"
+	@echo "make fuzz   try the simulator's properties on many random clouds (FUZZ_EXAMPLES=2000 each)"
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make bench  run the benchmarks"
 	@echo "make clean  remove caches and the demo's results (not .venv)"
@@ -46,6 +48,11 @@ study: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -n auto --dist worksteal
+
+fuzz: $(STAMP)
+	HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -q -n auto \
+	  --dist worksteal tests/engine/test_reference.py tests/engine/test_conservation.py \
+	  tests/cloud/test_conservation.py tests/cloud/test_bill.py tests/cloud/test_recorded_prices.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

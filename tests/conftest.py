@@ -1,17 +1,17 @@
-"""Hypothesis profiles: ``HYPOTHESIS_PROFILE=fuzz`` runs the fuzzing properties for long."""
+"""Hypothesis profiles: ``make fuzz`` tries the properties of the simulated cloud for long."""
 
 from __future__ import annotations
 
-import os
-
 from hypothesis import HealthCheck, settings
+
+from tests.fuzzing import FUZZ_EXAMPLES, FUZZING
 
 settings.register_profile(
     "fuzz",
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "3000")),
+    max_examples=FUZZ_EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     print_blob=True,
 )
-if profile := os.environ.get("HYPOTHESIS_PROFILE"):
-    settings.load_profile(profile)
+if FUZZING:
+    settings.load_profile("fuzz")

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,13 +45,6 @@ OFFERS = (
 )
 NAMES = [entry.name for entry in OFFERS]
 BY_NAME = {entry.name: entry for entry in OFFERS}
-
-
-def examples(few: int) -> int:
-    """How many examples a fuzzing property runs: ``few``, or as many as the profile says."""
-    if os.environ.get("HYPOTHESIS_PROFILE") != "fuzz":
-        return few
-    return int(os.environ.get("FUZZ_EXAMPLES", "3000"))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from markopt.cloud.simulated.bill import PerHour, PerSecond, Tariff
 from markopt.cloud.simulated.markets import PricePath
 from markopt.errors import DataError
+from tests.fuzzing import examples
 
 END_S = 30_000.0
 
@@ -59,7 +60,7 @@ def play(tariff: Tariff, lived: list[tuple[float, float, bool]], until_s: float)
             tariff.end(f"i{at}", time_s, interrupted=interrupted)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(paths, lives, st.floats(0.0, END_S), st.sampled_from([0.0, 60.0]))
 def test_per_second_bills_are_the_integral_of_the_price_over_each_life(
     path: PricePath, lived: list[tuple[float, float, bool]], now_s: float, minimum_s: float
@@ -78,7 +79,7 @@ def test_per_second_bills_are_the_integral_of_the_price_over_each_life(
     assert tariff.billed_s(now_s) == pytest.approx(seconds, rel=1e-9, abs=1e-6)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(paths, lives, st.floats(0.0, END_S))
 def test_hourly_bills_charge_each_begun_hour_at_its_first_price_and_no_interrupted_one(
     path: PricePath, lived: list[tuple[float, float, bool]], now_s: float
@@ -101,7 +102,7 @@ def test_hourly_bills_charge_each_begun_hour_at_its_first_price_and_no_interrupt
     assert tariff.billed_s(now_s) == 3600.0 * hours
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(paths, lives)
 def test_a_constant_path_costs_what_the_constant_price_costs(
     path: PricePath, lived: list[tuple[float, float, bool]]
@@ -114,7 +115,7 @@ def test_a_constant_path_costs_what_the_constant_price_costs(
     assert one.billed_s(END_S) == other.billed_s(END_S)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(paths, st.floats(0.0, END_S), st.floats(0.0, END_S), st.sampled_from([1.5e-5, 2.5e-5, 1.0]))
 def test_a_path_answers_as_its_pieces_do(
     path: PricePath, one_s: float, other_s: float, maximum: float

@@ -1,6 +1,6 @@
 """Whatever is done to a cloud, no request and no second is lost or counted twice.
 
-``HYPOTHESIS_PROFILE=fuzz`` (and ``FUZZ_EXAMPLES``) runs the same property for long.
+``make fuzz`` runs the same properties for long.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 
 from tests.cloud.checks import CHECKS
-from tests.cloud.stories import Story, examples, play, stories
+from tests.cloud.stories import Story, play, stories
+from tests.fuzzing import examples
 
 
 @settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.too_slow])

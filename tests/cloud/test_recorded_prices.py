@@ -23,6 +23,7 @@ from markopt.cloud.simulated.markets import (
 from markopt.core import Actions, InstanceState, Offer
 from markopt.errors import ConfigError, DataError
 from tests.cloud.worlds import CONSTANT, cloud, offer
+from tests.fuzzing import examples
 
 HEADER = "instance_type,availability_zone,timestamp_utc,usd_per_hour\n"
 DAY = "2015-03-11T"
@@ -290,7 +291,7 @@ moves = st.lists(
 steps = st.lists(st.sampled_from([1e-4, 3e-4, 6e-4, 2e-3]), min_size=1, max_size=7)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps, moves, st.sampled_from(["per_second", "hourly_2015"]), st.floats(0.0, 200.0))
 def test_the_ledger_is_what_the_lives_seen_add_up_to(
     prices: list[float], sequence: list[tuple[float, int, int, int]], billing: str, notice_s: float

@@ -22,6 +22,7 @@ from markopt.engine import (
     ServerKind,
     latency_edges_s,
 )
+from tests.fuzzing import examples
 
 KINDS = (
     ServerKind((0.1,), service_time_cv=0.3),
@@ -110,7 +111,7 @@ seeds = st.integers(0, 2**32 - 1)
 dispatchers = st.sampled_from(Dispatcher)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=seeds, dispatcher=dispatchers, bouncer=st.sampled_from(Bouncer), function=st.booleans())
 def test_every_request_is_answered_refused_or_in_a_batch_at_any_time(
     seed: int, dispatcher: Dispatcher, bouncer: Bouncer, function: bool
@@ -122,7 +123,7 @@ def test_every_request_is_answered_refused_or_in_a_batch_at_any_time(
     assert_conserved(engine, np.concatenate(blocks))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=seeds, dispatcher=dispatchers, bouncer=st.sampled_from(Bouncer))
 def test_keeping_single_results_changes_no_count(
     seed: int, dispatcher: Dispatcher, bouncer: Bouncer
@@ -143,7 +144,7 @@ def test_keeping_single_results_changes_no_count(
     assert engines[0].function_billed_s == engines[1].function_billed_s
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=seeds, dispatcher=dispatchers, cuts=st.lists(st.integers(0, 300), max_size=6))
 def test_how_requests_are_cut_into_blocks_changes_no_result(
     seed: int, dispatcher: Dispatcher, cuts: list[int]
@@ -164,7 +165,7 @@ def test_how_requests_are_cut_into_blocks_changes_no_result(
     np.testing.assert_array_equal(results[0][1], results[1][1])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=seeds, bouncer=st.sampled_from(Bouncer), batch=st.integers(1, 4))
 def test_a_server_answers_only_what_arrived_while_it_was_in_service(
     seed: int, bouncer: Bouncer, batch: int
@@ -212,7 +213,7 @@ def test_a_server_answers_only_what_arrived_while_it_was_in_service(
     assert (path == Path.INSTANCES).any() or not in_service.any()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=seeds, scale_s=st.sampled_from([1e-3, 0.05, 1.0, 300.0]))
 def test_histogram_quantiles_are_within_one_percent_of_exact_ones(
     seed: int, scale_s: float
@@ -324,7 +325,7 @@ def test_a_grown_fleet_serves_like_one_that_was_large_from_the_start(
     np.testing.assert_array_equal(results[0][1], results[1][1])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=seeds, dispatcher=dispatchers)
 def test_without_queue_limit_and_bouncer_nothing_is_refused_while_a_server_is_there(
     seed: int, dispatcher: Dispatcher
@@ -340,7 +341,7 @@ def test_without_queue_limit_and_bouncer_nothing_is_refused_while_a_server_is_th
     assert (engine.request_results()[1] == Path.INSTANCES).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=seeds, dispatcher=dispatchers)
 def test_bouncer_keeps_every_promise_where_service_times_are_constant(
     seed: int, dispatcher: Dispatcher
@@ -364,7 +365,7 @@ def test_bouncer_keeps_every_promise_where_service_times_are_constant(
     assert (path == Path.REFUSED).any()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(seed=seeds, dispatcher=dispatchers, bouncer=st.sampled_from(Bouncer))
 def test_results_taken_now_and_then_are_the_results(
     seed: int, dispatcher: Dispatcher, bouncer: Bouncer
@@ -389,7 +390,7 @@ def test_results_taken_now_and_then_are_the_results(
     assert len(parts.request_results()[1]) == 0
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(seed=seeds, window_s=st.sampled_from([0.7, 5.0, 1000.0]))
 def test_latency_quantiles_by_window_and_path_are_within_one_percent(
     seed: int, window_s: float

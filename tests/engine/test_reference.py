@@ -14,6 +14,7 @@ from markopt.engine import Bouncer, Dispatcher, EngineSettings, FunctionKind, Pa
 from markopt.engine.kernel import draw_index
 from tests.engine.driver import run_engine
 from tests.engine.reference import Change, Script, quantile_number, simulate
+from tests.fuzzing import examples
 
 # Times are multiples of 1/64 s, which floats add exactly: so ties are true ties in both models.
 GRID_S = 1.0 / 64.0
@@ -114,7 +115,7 @@ def assert_equal_outcomes(script: Script, *, advance_between: bool = False) -> N
     assert actual.throttles == expected.throttles
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(script=scripts(), advance_between=st.booleans())
 def test_engine_and_event_driven_model_agree_on_every_request(
     script: Script, advance_between: bool
