@@ -354,7 +354,7 @@ def _record(
             seen.warm_functions if actions.warm_functions is None else actions.warm_functions
         ),
         bill_usd=bill_usd,
-        plan=plan,
+        plan=plan.first_step(),
         actions=actions,
         report=decision.report,
         monitor_launches=sum(len(ids) for r in reactions for ids in r.report.launched.values()),

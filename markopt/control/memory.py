@@ -45,6 +45,8 @@ class RecentActions:
 
     def complete(self, observation: Observation) -> Observation:
         """Return the observation with the loop's own actions in it."""
+        if not self._launched and not self._ended_s:
+            return observation
         now_s, listed = observation.time_s, {i.instance_id for i in observation.instances}
         after_s = now_s - self._remember_s
         self._launched = {

@@ -102,8 +102,9 @@ class SloMonitor:
         """
         waiting = self._rounds_to_wait > 0
         self.watch(observation)
-        told = observation.arrivals.any() or observation.late.any() or observation.refused.any()
-        if waiting or not told or self._violation_share <= self.threshold_share:
+        if waiting or self._violation_share <= self.threshold_share:
+            return None
+        if not (observation.arrivals.any() or observation.late.any() or observation.refused.any()):
             return None
         allowed = self._limits.max_launches_per_interval
         if allowed is not None and launched >= allowed:

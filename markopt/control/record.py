@@ -25,9 +25,10 @@ class IntervalRecord:
     ``forecast_*_rps`` is the forecast of this very interval, made at its start; ``pinball`` its
     mean pinball loss in requests/s (NaN where nothing was observed). ``ready`` and
     ``billed`` map offers to instance counts right after the actions were applied; ``bill_usd`` is
-    the cumulative bill at the end. ``observed_rps`` (the rate of the interval before, NaN without
-    data), ``fleet`` and ``window`` are what was known when the plan was made; ``scale_in_frozen``
-    tells that missing data forbade terminations. Wall-clock readings go to ``timing.json`` only.
+    the cumulative bill at the end. Of the ``plan`` only the first step is kept. ``observed_rps``
+    (the rate of the interval before, NaN without data), ``fleet`` and ``window`` are what was known
+    when the plan was made; ``scale_in_frozen`` tells that missing data forbade terminations.
+    Wall-clock readings go to ``timing.json`` only.
     """
 
     start_s: float

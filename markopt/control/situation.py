@@ -134,7 +134,7 @@ class Situation:
             end_s = last_end_s - (len(arrivals) - 1 - place) * bin_s
             self._bins.append((end_s, requests))
             self._window.count(end_s, requests, late[place] + refused[place])
-        totals = (sum(arrivals), int(observation.spilled.sum()), sum(late), sum(refused))
+        totals = (sum(arrivals), sum(observation.spilled.tolist()), sum(late), sum(refused))
         self._totals = [old + new for old, new in zip(self._totals, totals, strict=True)]
 
     def close_interval(self, start_s: float, end_s: float) -> IntervalCounts:

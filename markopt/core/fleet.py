@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # one per offer and interval is kept
 class OfferFleet:
     """Instances of one offer: ``ready`` serve now; each pending one is ready in so many seconds.
 

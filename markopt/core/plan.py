@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ConfigDict
 
@@ -66,3 +66,7 @@ class Plan:
     def target_now(self) -> dict[str, int]:
         """Return the billed count per offer that is wanted now."""
         return {name: int(self.targets[row, 0]) for row, name in enumerate(self.offers)}
+
+    def first_step(self) -> Plan:
+        """Return the plan with the one interval that is carried out."""
+        return replace(self, targets=self.targets[:, :1], warm_functions=self.warm_functions[:1])

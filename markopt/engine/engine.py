@@ -175,7 +175,8 @@ class RequestEngine:
         if len(arrivals_s) == 0:
             return
         # The kernel is compiled for contiguous, writable float64 only.
-        arrivals_s = np.require(arrivals_s, np.float64, ["C", "A", "W"])
+        if arrivals_s.dtype != np.float64 or not arrivals_s.flags.carray:
+            arrivals_s = np.require(arrivals_s, np.float64, ["C", "A", "W"])
         self._check_arrivals(arrivals_s)
         self._served_until_s = float(arrivals_s[-1])
         if self.settings.record_requests:
@@ -202,8 +203,8 @@ class RequestEngine:
 
     def _make_room_in_journal(self, requests: int) -> None:
         """Make room for the answers to so many new requests, and to all in open batches."""
-        state = self._state
-        if state.counters[Counter.REVOCABLE]:
+        if self.settings.revocable:
+            state = self._state
             wanted = int(state.counters[Counter.JOURNAL]) + requests + self.in_batches
             if wanted > len(state.journal_slot):
                 self._use(with_longer_journal(state, wanted))
@@ -336,14 +337,17 @@ class RequestEngine:
         return response_s[:settled], path[:settled]
 
     def counts(self, first_bin: int, last_bin: int) -> dict[str, NDArray[np.int64]]:
-        """Return what an observer sees in bins [first, last): late ones when they became known."""
+        """Return what an observer sees in bins [first, last): late ones when they became known.
+
+        Views: copy what is to outlive the next call (``Observation`` does).
+        """
         state = self._state
         span = slice(first_bin, last_bin)
         return {
-            "arrivals": state.arrivals[span].copy(),
-            "late": state.late_known[span].copy(),
-            "refused": state.refused[span].copy(),
-            "spilled": state.spilled[span].copy(),
+            "arrivals": state.arrivals[span],
+            "late": state.late_known[span],
+            "refused": state.refused[span],
+            "spilled": state.spilled[span],
         }
 
     def statistics(self, end_s: float) -> RequestStatistics:
@@ -352,16 +356,19 @@ class RequestEngine:
         start_s = float(state.scalars[Scalar.START_S])
         bins = math.ceil((end_s - start_s) / self.settings.bin_s - 1e-9)
         edges_s = latency_edges_s()
-        counts = {
-            name: state.latency[path::LATENCY_PATHS].astype(np.int64)
-            for name, path in _PATH_NAMES.items()
-        }
+        counts = {name: state.latency[at::LATENCY_PATHS] for name, at in _PATH_NAMES.items()}
+        total = {name: values.sum(axis=0, dtype=np.int64) for name, values in counts.items()}
         windows = None
         window_s = self.settings.latency_window_s
         if window_s is not None:
             begun = max(math.ceil((end_s - start_s) / window_s - 1e-9), 1)
-            past = {name: values[:begun] for name, values in counts.items()}
-            windows = LatencyWindows(start_s, window_s, edges_s, past)
+            # Most of the 30 octaves are empty: long episodes keep only those that were hit.
+            hit = np.flatnonzero(sum(total.values()))
+            low, high = (int(hit[0]), int(hit[-1]) + 1) if len(hit) else (0, 1)
+            past = {
+                name: values[:begun, low:high].astype(np.int64) for name, values in counts.items()
+            }
+            windows = LatencyWindows(start_s, window_s, edges_s[low : high + 1], past)
         return RequestStatistics(
             start_s=start_s,
             bin_s=self.settings.bin_s,
@@ -370,7 +377,7 @@ class RequestEngine:
             refused=state.refused[:bins],
             spilled=state.spilled[:bins],
             latency_edges_s=edges_s,
-            latency_counts={path: values.sum(axis=0) for path, values in counts.items()},
+            latency_counts=total,
             latency_sum_s=float(state.scalars[Scalar.LATENCY_SUM_S]),
             latency_max_s=float(state.scalars[Scalar.LATENCY_MAX_S]),
             lost=self.lost,

@@ -24,6 +24,7 @@ from markopt.core import (
     Service,
 )
 from markopt.errors import ConfigError
+from markopt.evaluation.memory import release_free_memory
 from markopt.evaluation.outcome import EpisodeResult
 from markopt.evaluation.seeds import generator, seed_sequence
 from markopt.evaluation.tape import ForecastTape, RecordedForecaster, record_tape
@@ -156,6 +157,7 @@ def set_conditions(scene: Scene, *, bound: bool = True) -> Conditions:
             scene.best_saturation_rps,
             billed_boot_s={o.name: scene.cloud.least_boot_s(o) for o in scene.offers},
         ).total_usd
+    release_free_memory()
     return Conditions(realized, fleet, total_usd)
 
 

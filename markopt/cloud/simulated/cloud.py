@@ -101,6 +101,9 @@ class SimulatedCloud:
             seed=int(service_seed.generate_state(1)[0]),
         )
         self._market = market_of(settings, offers, start_s=start_s, end_s=end_s, seed=seed)
+        self._moving_price = [
+            offer for offer in offers if self._market.price_usd_per_s(offer, start_s) is not None
+        ]
         rt_max_s = service.slo.rt_max_s
         queue_s = settings.queue_limit_s if settings.bouncer_rule is Bouncer.NONE else 0.0
         self._fleet = Fleet(
@@ -305,7 +308,7 @@ class SimulatedCloud:
 
     def _spot_prices(self) -> dict[str, float]:
         now_s = self._clock.now_s
-        prices = {o.name: self._market.price_usd_per_s(o, now_s) for o in self._offers.values()}
+        prices = {o.name: self._market.price_usd_per_s(o, now_s) for o in self._moving_price}
         return {name: price for name, price in prices.items() if price is not None}
 
     def _sink_requests(self) -> None:
