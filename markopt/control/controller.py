@@ -14,7 +14,7 @@ import numpy as np
 from markopt.control.actuate import actuate
 from markopt.control.memory import RecentActions
 from markopt.control.monitor import SloMonitor
-from markopt.control.record import IntervalRecord, MonitorDecision
+from markopt.control.record import IntervalRecord, MonitorDecision, RefusedPlan
 from markopt.control.score import first_step_quantiles_rps, pinball_loss
 from markopt.control.settings import ControllerSettings
 from markopt.control.shortfall import Shortfalls
@@ -23,6 +23,7 @@ from markopt.control.weights import FunctionShare
 from markopt.core import (
     ActionReport,
     Actions,
+    Forecast,
     FunctionOffer,
     InstanceState,
     Observation,
@@ -45,16 +46,18 @@ if (
 
 @dataclass(frozen=True, eq=False)
 class _Decision:
-    """What was decided at an interval's start, and from what."""
+    """What was decided at an interval's start, and from what; ``earlier``: what was refused."""
 
+    seen: Observation
     problem: Problem
     plan: Plan
     actions: Actions
     report: ActionReport
     frozen: bool
     observed_rps: float
-    forecast_wall_s: float
     plan_wall_s: float
+    forecast_wall_s: float = 0.0
+    earlier: tuple[RefusedPlan, ...] = ()
 
 
 @final
@@ -179,7 +182,6 @@ class Controller:
         return _record(
             begin_s,
             until_s,
-            seen=seen,
             decision=decision,
             counts=counts,
             reactions=reactions,
@@ -187,6 +189,7 @@ class Controller:
         )
 
     def _decide(self, begin_s: float, seen: Observation) -> _Decision:
+        """Plan and apply; where launches lack capacity, plan again at once with what is left."""
         frozen = self._learn(begin_s)
         started_s = time.perf_counter()
         forecast = self._forecaster.forecast(
@@ -197,6 +200,38 @@ class Controller:
             raise DataError(
                 f"Forecast: must start at the decision's time {begin_s} s, got {forecast.start_s} s"
             )
+        if self._share is not None:
+            self._share.expect(forecast)
+        decision = self._attempt(begin_s, seen, forecast, frozen, decision_id=f"plan-{begin_s:.3f}")
+        earlier: list[RefusedPlan] = []
+        plan_wall_s = decision.plan_wall_s
+        while decision.report.insufficient and 1 + len(earlier) < self._settings.plans_at_once:
+            earlier.append(
+                RefusedPlan(decision.plan.first_step(), decision.actions, decision.report)
+            )
+            seen = self._memory.complete(self._backend.observe())
+            decision_id = f"plan-{begin_s:.3f}-{len(earlier) + 1}"
+            decision = self._attempt(begin_s, seen, forecast, frozen, decision_id=decision_id)
+            plan_wall_s += decision.plan_wall_s
+        self._situation.planned(decision.plan)
+        self._last_plan = decision.plan
+        return dataclasses.replace(
+            decision,
+            forecast_wall_s=forecast_wall_s,
+            plan_wall_s=plan_wall_s,
+            earlier=tuple(earlier),
+        )
+
+    def _attempt(
+        self,
+        begin_s: float,
+        seen: Observation,
+        forecast: Forecast,
+        frozen: bool,
+        *,
+        decision_id: str,
+    ) -> _Decision:
+        """Make a plan and carry its first step out."""
         problem = self._situation.problem(begin_s, seen, forecast)
         started_s = time.perf_counter()
         try:
@@ -211,29 +246,19 @@ class Controller:
         actions = actuate(
             plan,
             seen,
-            decision_id=f"plan-{begin_s:.3f}",
+            decision_id=decision_id,
             offers=self._offers,
             keep_until_minimum=self._settings.keep_until_minimum,
             make_before_break_share=self._settings.make_before_break_share,
             scale_in=not frozen,
         )
         if self._share is not None:
-            self._share.expect(forecast)
             actions = dataclasses.replace(actions, function_share=self._share.change(seen))
         report = self._backend.apply(actions)
         self._memory.applied(begin_s, report)
-        self._situation.planned(plan)
         self._situation.changed(begin_s, report)
-        self._last_plan = plan
         return _Decision(
-            problem,
-            plan,
-            actions,
-            report,
-            frozen,
-            self._last_rate_rps,
-            forecast_wall_s,
-            plan_wall_s,
+            seen, problem, plan, actions, report, frozen, self._last_rate_rps, plan_wall_s
         )
 
     def _learn(self, begin_s: float) -> bool:
@@ -324,7 +349,6 @@ def _record(
     begin_s: float,
     until_s: float,
     *,
-    seen: Observation,
     decision: _Decision,
     counts: IntervalCounts,
     reactions: tuple[MonitorDecision, ...],
@@ -335,7 +359,8 @@ def _record(
     realized_rps = counts.rate_rps
     if forecast.statistic == "max" and not math.isnan(realized_rps):
         realized_rps = max(counts.bin_rps)
-    ready, billed = _counts_after(seen, decision.report)
+    ready, billed = _counts_after(decision.seen, decision.report)
+    seen_warm = decision.seen.warm_functions
     return IntervalRecord(
         start_s=begin_s,
         end_s=until_s,
@@ -350,14 +375,13 @@ def _record(
         pinball=pinball_loss(quantiles, realized_rps),
         ready=ready,
         billed=billed,
-        warm_functions=(
-            seen.warm_functions if actions.warm_functions is None else actions.warm_functions
-        ),
+        warm_functions=seen_warm if actions.warm_functions is None else actions.warm_functions,
         bill_usd=bill_usd,
         plan=plan.first_step(),
         actions=actions,
         report=decision.report,
         monitor_launches=sum(len(ids) for r in reactions for ids in r.report.launched.values()),
+        earlier=decision.earlier,
         forecast_wall_s=decision.forecast_wall_s,
         plan_wall_s=decision.plan_wall_s,
         observed_rps=decision.observed_rps,

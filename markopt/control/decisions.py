@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -60,6 +60,7 @@ class Decision:
     bound_usd: float | None = None
     gap: float | None = None
     scale_in_frozen: bool = False
+    function_share: float | None = None
 
 
 @cache
@@ -147,6 +148,10 @@ class DecisionLog:
 def decisions_of(record: IntervalRecord) -> tuple[Decision, ...]:
     """Return the decisions of one control interval, oldest first."""
     return (
+        *(
+            _plan_decision(replace(record, plan=one.plan, actions=one.actions, report=one.report))
+            for one in record.earlier
+        ),
         _plan_decision(record),
         *(_monitor_decision(decision) for decision in record.monitor_decisions),
     )
@@ -162,6 +167,7 @@ def _plan_decision(record: IntervalRecord) -> Decision:
         launch=dict(sorted(actions.launch.items())),
         terminate=actions.terminate,
         warm_functions=actions.warm_functions,
+        function_share=actions.function_share,
         launched=dict(sorted(report.launched.items())),
         terminated=report.terminated,
         refused=report.refused,
@@ -194,6 +200,7 @@ def _monitor_decision(decision: MonitorDecision) -> Decision:
         launch=dict(sorted(actions.launch.items())),
         terminate=actions.terminate,
         warm_functions=actions.warm_functions,
+        function_share=actions.function_share,
         launched=dict(sorted(report.launched.items())),
         terminated=report.terminated,
         refused=report.refused,

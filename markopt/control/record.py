@@ -18,6 +18,15 @@ class MonitorDecision:
 
 
 @dataclass(frozen=True, eq=False)
+class RefusedPlan:
+    """A plan some of whose launches lacked capacity, so that another was made at once."""
+
+    plan: Plan
+    actions: Actions
+    report: ActionReport
+
+
+@dataclass(frozen=True, eq=False)
 class IntervalRecord:
     """One control interval: what was forecast and decided at its start, what came of it by its end.
 
@@ -28,7 +37,8 @@ class IntervalRecord:
     the cumulative bill at the end. Of the ``plan`` only the first step is kept. ``observed_rps``
     (the rate of the interval before, NaN without data), ``fleet`` and ``window`` are what was known
     when the plan was made; ``scale_in_frozen`` tells that missing data forbade terminations.
-    Wall-clock readings go to ``timing.json`` only.
+    ``earlier`` are plans of the same time whose launches lacked capacity; ``plan``, ``actions`` and
+    ``report`` are the last one's. Wall-clock readings go to ``timing.json`` only.
     """
 
     start_s: float
@@ -50,6 +60,7 @@ class IntervalRecord:
     actions: Actions
     report: ActionReport
     monitor_launches: int = 0
+    earlier: tuple[RefusedPlan, ...] = ()
     forecast_wall_s: float = field(default=0.0, compare=False)
     plan_wall_s: float = field(default=0.0, compare=False)
     observed_rps: float = float("nan")

@@ -9,7 +9,7 @@ from markopt.control.monitor import check_monitor
 from markopt.core import Limits
 from markopt.errors import ConfigError
 
-_WHOLE = ("horizon", "samples", "monitor_cool_down_rounds", "max_launches_per_interval")
+_WHOLE = ("horizon", "samples", "monitor_cool_down_rounds", "replans", "max_launches_per_interval")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class ControllerSettings:
     instances refuse; or ``weighted``, a fixed share that the loop sets (see ``FunctionShare``) from
     the ``weight_quantile`` of the forecast, at every decision and look of the monitor. An offer
     that was refused for want of capacity is not asked for again for ``avoid_refused_s`` (see
-    ``Shortfalls``; 0: at every decision, as MArk does).
+    ``Shortfalls``; 0: at every decision, as MArk does), and up to ``replans`` plans are made at
+    once without it.
 
     Raises:
         ConfigError: a value is out of range or of the wrong kind; the text names the key.
@@ -49,6 +50,7 @@ class ControllerSettings:
     data_plane: str = "bouncer"
     weight_quantile: float = 0.95
     avoid_refused_s: float = 300.0
+    replans: int = 5
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -76,6 +78,8 @@ class ControllerSettings:
             raise ConfigError(
                 f"controller.data_plane: expected 'bouncer' or 'weighted', got '{self.data_plane}'"
             )
+        if self.replans < 0:
+            raise ConfigError(f"controller.replans: must not be negative, got {self.replans}")
         if not self.avoid_refused_s >= 0.0:
             raise ConfigError(
                 f"controller.avoid_refused_s: must not be negative, got {self.avoid_refused_s}"
@@ -109,6 +113,15 @@ class ControllerSettings:
                 wanted = "a finite number"
             if not fits:
                 raise ConfigError(f"controller.{field.name}: must be {wanted}, got {value!r}")
+
+    @property
+    def plans_at_once(self) -> int:
+        """How many plans one decision may make: one where refusals are not remembered.
+
+        Likewise where launches are limited, since together plans would exceed the limit.
+        """
+        several = self.avoid_refused_s > 0.0 and self.max_launches_per_interval is None
+        return 1 + self.replans * several
 
     @property
     def limits(self) -> Limits:

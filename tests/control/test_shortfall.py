@@ -1,14 +1,28 @@
 """What was refused for want of capacity is sold out for a while."""
 
+import numpy as np
 import pytest
 
 from markopt.cloud.simulated import SimulationSettings
 from markopt.cloud.simulated.markets import ScriptedSettings
+from markopt.control import Controller, ControllerSettings, IntervalRecord
+from markopt.control.decisions import decisions_of
 from markopt.control.shortfall import Shortfalls
-from markopt.core import ActionReport, Actions, FleetState, OfferFleet
-from tests.cloud.worlds import CONSTANT, cloud, offer
+from markopt.core import (
+    ActionReport,
+    Actions,
+    FleetState,
+    OfferFleet,
+    RateSeries,
+    RequiredThroughput,
+    ThroughputCurve,
+)
+from markopt.forecasting import LastValue
+from markopt.planning import Greedy
+from tests.cloud.worlds import CONSTANT, SERVICE, Poisson, cloud, offer
 
 SPOT, OWN = offer("c5.large/spot"), offer("c5.large/on_demand")
+LARGER = "c5.xlarge/spot"
 FLEET = FleetState((OfferFleet(SPOT.name, ready=5, pending_ready_in_s=(30.0,), noticed=2),))
 
 
@@ -84,3 +98,70 @@ def test_stock_that_is_used_up_is_no_want_of_capacity() -> None:
     report = backend.apply(Actions("d", {SPOT.name: 2}))
     assert len(report.launched[SPOT.name]) == 1
     assert report.insufficient == ()
+
+
+def outage_episode(**controller: object) -> tuple[IntervalRecord, ...]:
+    """Let all spot of a fleet be taken, and give none any more; return the loop's records."""
+    larger = offer(LARGER, service_times_s=(0.05,))
+    dear = offer("c5.large/on_demand", service_times_s=(0.3,))
+    offers = (SPOT, larger, dear)
+    market = ScriptedSettings([{"at_s": 110.0, "share": 1.0, "outage_s": 5000.0}])
+    backend = cloud(
+        offers,
+        arrivals=Poisson(20.0),
+        fleet={SPOT.name: 4},
+        end_s=600.0,
+        settings=SimulationSettings(market=market, launch=CONSTANT),
+    )
+    curves = {
+        name: ThroughputCurve(np.array([0.0, 100.0]), np.array([0.0, 120.0]))
+        for name in ("c5.large", "c5.xlarge")
+    }
+    history = RateSeries(-3600.0, 60.0, np.full(60, 20.0))
+    loop = Controller(
+        service=SERVICE,
+        offers=offers,
+        function=None,
+        required_throughput=RequiredThroughput(curves),
+        forecaster=LastValue().fit(history),
+        planner=Greedy(),
+        backend=backend,
+        settings=ControllerSettings(monitor=False, horizon=6, **controller),  # type: ignore[arg-type]
+        history=history,
+        rng=np.random.default_rng(0),
+    )
+    return loop.run(0.0, 600.0)
+
+
+def first_on_demand_s(records: tuple[IntervalRecord, ...]) -> float:
+    return next(r.start_s for r in records if r.report.launched.get(OWN.name))
+
+
+def test_what_is_sold_out_is_found_out_within_one_decision() -> None:
+    records = outage_episode()
+    at_once = records[2]
+    assert at_once.start_s == 120.0
+    assert [one.report.insufficient for one in at_once.earlier] == [(SPOT.name, LARGER)]
+    assert first_on_demand_s(records) == 120.0
+    ids = [one.actions.decision_id for one in (*at_once.earlier, at_once)]
+    assert len(set(ids)) == 2
+    logged = [one.decision_id for one in decisions_of(at_once)]
+    assert logged == ids
+
+
+def test_later_probes_ask_for_one_instance_of_each() -> None:
+    probes = [one for record in outage_episode()[3:] for one in record.earlier]
+    assert [one.actions.launch for one in probes] == [{LARGER: 1}, {SPOT.name: 1}]
+
+
+def test_without_replans_it_is_found_out_a_decision_later() -> None:
+    records = outage_episode(replans=0)
+    assert first_on_demand_s(records) == 180.0
+    assert all(not record.earlier for record in records)
+
+
+@pytest.mark.parametrize("setting", [{"avoid_refused_s": 0.0}, {"max_launches_per_interval": 50}])
+def test_one_plan_per_decision_where_refusals_are_forgotten_or_launches_limited(
+    setting: dict[str, float],
+) -> None:
+    assert all(not record.earlier for record in outage_episode(**setting))
