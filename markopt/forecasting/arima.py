@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from markopt.core import Forecast, RateSeries
 from markopt.errors import ConfigError, DataError
-from markopt.forecasting.draws import joint_normals
+from markopt.forecasting.draws import correlated_normals
 from markopt.forecasting.history import ObservedHistory, require_fitted, require_size, steps_of
 from markopt.forecasting.state_space import Filter, StateSpace
 
@@ -90,10 +90,7 @@ class Arima:
         history = require_fitted("Arima", self._history)
         require_size("Arima", horizon, samples)
         mean, covariance = self._fitted_filter().predict(horizon)
-        deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-18))
-        values, vectors = np.linalg.eigh(covariance / np.outer(deviation, deviation))
-        factor = vectors * np.sqrt(np.maximum(values, 0.0))
-        paths = mean + deviation * joint_normals(rng, samples, factor)
+        paths = mean + correlated_normals(rng, samples, covariance)
         if self.log:
             paths = np.expm1(np.minimum(paths, _LARGEST_LOG_RATE))
         return Forecast.equally_likely(history.end_s, history.interval_s, np.maximum(paths, 0.0))

@@ -11,7 +11,12 @@ from markopt.core import RateSeries
 from markopt.forecasting import (
     Arima,
     Calibrated,
+    Combination,
+    Drift,
+    Ewma,
     Forecaster,
+    HoltWinters,
+    KalmanLevel,
     LastValue,
     Lstm,
     Oracle,
@@ -73,5 +78,14 @@ MAKERS: dict[str, Callable[[RateSeries, Path], Forecaster]] = {
     ),
     "lstm": lambda rates, folder: small_lstm(folder),
     "oracle": lambda rates, folder: Oracle(rates),
+    "drift": lambda rates, folder: Drift(1800.0, errors_s=14400.0),
+    "ewma": lambda rates, folder: Ewma(120.0, errors_s=14400.0),
+    "holt_winters": lambda rates, folder: HoltWinters(
+        1800.0, refit_every=30, window_s=14400.0, max_evaluations=40
+    ),
+    "kalman_level": lambda rates, folder: KalmanLevel(14400.0, refit_every=30),
+    "combination": lambda rates, folder: Combination(
+        {"ewma": Ewma(120.0), "seasonal_naive": SeasonalNaive(1800.0)}, switch_s=1800.0
+    ),
     "calibrated": lambda rates, folder: Calibrated(LastValue(errors_s=14400.0)),
 }
