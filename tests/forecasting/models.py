@@ -21,6 +21,8 @@ from markopt.forecasting import (
     Lstm,
     Oracle,
     SeasonalNaive,
+    StatsForecast,
+    StlArima,
 )
 
 INTERVAL_S = 60.0
@@ -86,6 +88,15 @@ MAKERS: dict[str, Callable[[RateSeries, Path], Forecaster]] = {
     "kalman_level": lambda rates, folder: KalmanLevel(14400.0, refit_every=30),
     "combination": lambda rates, folder: Combination(
         {"ewma": Ewma(120.0), "seasonal_naive": SeasonalNaive(1800.0)}, switch_s=1800.0
+    ),
+    "statsforecast": lambda rates, folder: StatsForecast(
+        "AutoETS", horizon=6, window_s=7200.0, forward_s=3600.0, errors_s=14400.0, refit_every=30
+    ),
+    "statsforecast_mstl": lambda rates, folder: StatsForecast(
+        "MSTL", (1800.0,), 6, window_s=7200.0, forward_s=3600.0, errors_s=14400.0
+    ),
+    "stl_arima": lambda rates, folder: StlArima(
+        1800.0, (1, 0, 0), refit_every=30, window_s=14400.0, max_iterations=10
     ),
     "calibrated": lambda rates, folder: Calibrated(LastValue(errors_s=14400.0)),
 }
