@@ -19,6 +19,7 @@ from markopt.forecasting import (
     KalmanLevel,
     LastValue,
     Lstm,
+    MarkLstm,
     Oracle,
     SeasonalNaive,
     StatsForecast,
@@ -96,7 +97,10 @@ MAKERS: dict[str, Callable[[RateSeries, Path], Forecaster]] = {
         "MSTL", (1800.0,), 6, window_s=7200.0, forward_s=3600.0, errors_s=14400.0
     ),
     "stl_arima": lambda rates, folder: StlArima(
-        1800.0, (1, 0, 0), refit_every=30, window_s=14400.0, max_iterations=10
+        1800.0, (1, 0, 0), 7200.0, None, max_iterations=10
+    ),
+    "mark_lstm": lambda rates, folder: MarkLstm(
+        4, 10, 3, errors_s=14400.0, cache_folder=str(folder)
     ),
     "calibrated": lambda rates, folder: Calibrated(LastValue(errors_s=14400.0)),
 }
