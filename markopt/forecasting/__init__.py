@@ -1,7 +1,7 @@
 """Forecasters of the arrival rate, all as joint sample paths.
 
-Models are loaded when they are asked for, so that importing this package loads neither torch nor
-statsmodels.
+Models are loaded when they are asked for, so that importing this package loads neither torch,
+statsmodels nor statsforecast.
 """
 
 from __future__ import annotations
@@ -14,20 +14,52 @@ from markopt.forecasting.protocol import Forecaster
 if TYPE_CHECKING:
     from markopt.forecasting.arima import Arima
     from markopt.forecasting.calibration import Calibrated
+    from markopt.forecasting.combination import Combination
+    from markopt.forecasting.drift import Drift
+    from markopt.forecasting.ewma import Ewma
+    from markopt.forecasting.holt_winters import HoltWinters
+    from markopt.forecasting.kalman_level import KalmanLevel
     from markopt.forecasting.last_value import LastValue
     from markopt.forecasting.lstm import Lstm
+    from markopt.forecasting.mark_lstm import MarkLstm
     from markopt.forecasting.oracle import Oracle
     from markopt.forecasting.seasonal_naive import SeasonalNaive
+    from markopt.forecasting.statsforecast_models import StatsForecast
+    from markopt.forecasting.stl_arima import StlArima
 
-__all__ = ["Arima", "Calibrated", "Forecaster", "LastValue", "Lstm", "Oracle", "SeasonalNaive"]
+__all__ = [
+    "Arima",
+    "Calibrated",
+    "Combination",
+    "Drift",
+    "Ewma",
+    "Forecaster",
+    "HoltWinters",
+    "KalmanLevel",
+    "LastValue",
+    "Lstm",
+    "MarkLstm",
+    "Oracle",
+    "SeasonalNaive",
+    "StatsForecast",
+    "StlArima",
+]
 
 _MODULE_OF = {
     "Arima": "arima",
     "Calibrated": "calibration",
+    "Combination": "combination",
+    "Drift": "drift",
+    "Ewma": "ewma",
+    "HoltWinters": "holt_winters",
+    "KalmanLevel": "kalman_level",
     "LastValue": "last_value",
     "Lstm": "lstm",
+    "MarkLstm": "mark_lstm",
     "Oracle": "oracle",
     "SeasonalNaive": "seasonal_naive",
+    "StatsForecast": "statsforecast_models",
+    "StlArima": "stl_arima",
 }
 
 

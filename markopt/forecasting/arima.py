@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from typing import Any, Self, final
+from typing import Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from markopt.core import Forecast, RateSeries
-from markopt.errors import ConfigError, DataError
-from markopt.forecasting.draws import joint_normals
+from markopt.errors import ConfigError
+from markopt.forecasting.arima_estimation import (
+    Order,
+    Seasonal,
+    estimated,
+    order_of_least_aicc,
+    require_enough,
+)
+from markopt.forecasting.draws import correlated_normals
 from markopt.forecasting.history import ObservedHistory, require_fitted, require_size, steps_of
-from markopt.forecasting.state_space import Filter, StateSpace
+from markopt.forecasting.state_space import Filter
 
 _LARGEST_LOG_RATE = 25.0  # 7e10 requests/s: keeps exp of an unlucky path finite
 
@@ -26,7 +32,8 @@ class Arima:
     Kalman filter takes in every interval at once, and gaps as missing observations.
 
     Args:
-        order: (p, d, q).
+        order: (p, d, q), or ``auto``: d by the KPSS test, p and q of least AICc (Hyndman and
+            Khandakar, Journal of Statistical Software 27(3), 2008), searched when first fitted.
         seasonal_order: (P, D, Q, s), s in intervals; (0, 0, 0, 0) without a season.
         refit_every: intervals between two fits while updating; None never fits again.
         log: model log(1 + rate) instead of the rate.
@@ -36,7 +43,7 @@ class Arima:
 
     def __init__(
         self,
-        order: Sequence[int] = (2, 0, 1),
+        order: Sequence[int] | str = (2, 0, 1),
         seasonal_order: Sequence[int] = (0, 0, 0, 0),
         refit_every: int | None = 1440,
         log: bool = True,
@@ -51,6 +58,7 @@ class Arima:
         self.window_s = window_s
         self.max_iterations = max_iterations
         self.converged = False
+        self.chosen_order: Order | None = None
         self._history: ObservedHistory | None = None
         self._filter: Filter | None = None
         self._parameters: NDArray[np.float64] | None = None
@@ -67,6 +75,7 @@ class Arima:
         steps_of("Arima", "window_s", self.window_s, history.interval_s)
         self._history = ObservedHistory("Arima", history)
         self._parameters = None
+        self.chosen_order = None
         self._estimate()
         return self
 
@@ -90,10 +99,7 @@ class Arima:
         history = require_fitted("Arima", self._history)
         require_size("Arima", horizon, samples)
         mean, covariance = self._fitted_filter().predict(horizon)
-        deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-18))
-        values, vectors = np.linalg.eigh(covariance / np.outer(deviation, deviation))
-        factor = vectors * np.sqrt(np.maximum(values, 0.0))
-        paths = mean + deviation * joint_normals(rng, samples, factor)
+        paths = mean + correlated_normals(rng, samples, covariance)
         if self.log:
             paths = np.expm1(np.minimum(paths, _LARGEST_LOG_RATE))
         return Forecast.equally_likely(history.end_s, history.interval_s, np.maximum(paths, 0.0))
@@ -117,8 +123,13 @@ class Arima:
         return self._fitted_filter().predict(horizon)
 
     def _check_orders(self) -> None:
+        if isinstance(self.order, str) and self.order != "auto":
+            raise ConfigError(
+                f"forecaster.order: must be 3 whole numbers or auto, got {self.order}"
+            )
+        order = (0, 0, 0) if isinstance(self.order, str) else self.order
         for key, orders, count in (
-            ("order", self.order, 3),
+            ("order", order, 3),
             ("seasonal_order", self.seasonal_order, 4),
         ):
             if len(orders) != count or any(int(o) != o or o < 0 for o in orders):
@@ -138,63 +149,32 @@ class Arima:
 
     def _estimate(self) -> None:
         """Fit to the newest window and take over the filter's state at its end."""
-        from statsmodels.tsa.statespace.sarimax import SARIMAX
-
         history = require_fitted("Arima", self._history)
         window = steps_of("Arima", "window_s", self.window_s, history.interval_s)
         values = (history.logs if self.log else history.rates)[-window:].copy()
-        self._require_enough(values)
-        # A stationary model needs a level: the window's mean is steadier than a fitted intercept.
-        stationary = int(self.order[1]) + int(self.seasonal_order[1]) == 0
-        level = float(np.nanmean(values)) if stationary else 0.0
-        model = SARIMAX(
-            values - level,
-            order=tuple(int(o) for o in self.order),
-            seasonal_order=tuple(int(o) for o in self.seasonal_order),
+        seasonal = _seasonal(self.seasonal_order)
+        if self.chosen_order is None:
+            self.chosen_order = self._order_for(values, seasonal)
+        require_enough("Arima", values, self.chosen_order, seasonal)
+        fitted = estimated(
+            values, self.chosen_order, seasonal, self._parameters, self.max_iterations
         )
-        with warnings.catch_warnings():
-            # Poor starting values and an early end are routine; ``converged`` tells the latter.
-            warnings.simplefilter("ignore")
-            result = model.fit(
-                start_params=self._parameters, disp=False, maxiter=self.max_iterations
-            )
-        if not np.all(np.isfinite(result.params)):
-            raise DataError(
-                f"Arima: no finite parameters of order {list(self.order)} fit {len(values)} "
-                "intervals; use a lower order"
-            )
-        self.converged = bool(result.mle_retvals.get("converged", False))
-        self._parameters = np.asarray(result.params, dtype=np.float64)
-        self._filter = _filter_at_end(result, level)
+        self.converged = fitted.converged
+        self._parameters, self._filter = fitted.parameters, fitted.filter
         self._since_fit = 0
 
-    def _require_enough(self, values: np.ndarray[Any, Any]) -> None:
-        known = int(np.isfinite(values).sum())
-        p, d, q = self.order
-        seasonal_p, seasonal_d, seasonal_q, season = self.seasonal_order
-        needed = 10 * (p + q + seasonal_p + seasonal_q + 2)
-        needed += d + season * (seasonal_d + 2 if season else 0)
-        if known < needed:
-            raise DataError(
-                f"Arima: order {list(self.order)} with season {list(self.seasonal_order)} needs a "
-                f"history of at least {needed} intervals with data in its window, got {known}"
-            )
+    def _order_for(self, values: NDArray[np.float64], seasonal: Seasonal) -> Order:
+        if not isinstance(self.order, str):
+            return _plain(self.order)
+        require_enough("Arima", values, (2, 1, 2), seasonal)
+        return order_of_least_aicc(values, seasonal, self.max_iterations)
 
 
-def _filter_at_end(result: Any, level: float) -> Filter:
-    """Return our filter, standing behind the last interval of a statsmodels fit."""
-    matrices = result.model.ssm
-    selection = matrices["selection"]
-    model = StateSpace(
-        design=np.array(matrices["design"][0]),
-        transition=np.array(matrices["transition"]),
-        noise=np.array(selection @ matrices["state_cov"] @ selection.T),
-        state_intercept=np.reshape(matrices["state_intercept"], (len(selection), -1))[:, 0].copy(),
-        observation_intercept=level + float(np.ravel(matrices["obs_intercept"])[0]),
-        observation_variance=float(np.ravel(matrices["obs_cov"])[0]),
-    )
-    return Filter(
-        model,
-        np.array(result.filter_results.predicted_state[:, -1]),
-        np.array(result.filter_results.predicted_state_cov[:, :, -1]),
-    )
+def _plain(order: Sequence[int]) -> Order:
+    p, d, q = (int(o) for o in order)
+    return p, d, q
+
+
+def _seasonal(order: Sequence[int]) -> Seasonal:
+    p, d, q, season = (int(o) for o in order)
+    return p, d, q, season

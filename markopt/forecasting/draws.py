@@ -27,6 +27,16 @@ def joint_normals(
     return np.clip(draws, -8.0, 8.0, out=draws)
 
 
+def correlated_normals(
+    rng: np.random.Generator, samples: int, covariance: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return stratified normal draws around zero, (samples, dimension), of a covariance."""
+    deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-18))
+    values, vectors = np.linalg.eigh(covariance / np.outer(deviation, deviation))
+    factor = vectors * np.sqrt(np.maximum(values, 0.0))
+    return deviation * joint_normals(rng, samples, factor)
+
+
 def systematic_choice(
     rng: np.random.Generator, samples: int, candidates: NDArray[np.int64]
 ) -> NDArray[np.int64]:

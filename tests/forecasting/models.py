@@ -11,11 +11,19 @@ from markopt.core import RateSeries
 from markopt.forecasting import (
     Arima,
     Calibrated,
+    Combination,
+    Drift,
+    Ewma,
     Forecaster,
+    HoltWinters,
+    KalmanLevel,
     LastValue,
     Lstm,
+    MarkLstm,
     Oracle,
     SeasonalNaive,
+    StatsForecast,
+    StlArima,
 )
 
 INTERVAL_S = 60.0
@@ -73,5 +81,26 @@ MAKERS: dict[str, Callable[[RateSeries, Path], Forecaster]] = {
     ),
     "lstm": lambda rates, folder: small_lstm(folder),
     "oracle": lambda rates, folder: Oracle(rates),
+    "drift": lambda rates, folder: Drift(1800.0, errors_s=14400.0),
+    "ewma": lambda rates, folder: Ewma(120.0, errors_s=14400.0),
+    "holt_winters": lambda rates, folder: HoltWinters(
+        1800.0, refit_every=30, window_s=14400.0, max_evaluations=40
+    ),
+    "kalman_level": lambda rates, folder: KalmanLevel(14400.0, refit_every=30),
+    "combination": lambda rates, folder: Combination(
+        {"ewma": Ewma(120.0), "seasonal_naive": SeasonalNaive(1800.0)}, switch_s=1800.0
+    ),
+    "statsforecast": lambda rates, folder: StatsForecast(
+        "AutoETS", horizon=6, window_s=7200.0, forward_s=3600.0, errors_s=14400.0, refit_every=30
+    ),
+    "statsforecast_mstl": lambda rates, folder: StatsForecast(
+        "MSTL", (1800.0,), 6, window_s=7200.0, forward_s=3600.0, errors_s=14400.0
+    ),
+    "stl_arima": lambda rates, folder: StlArima(
+        1800.0, (1, 0, 0), 7200.0, None, max_iterations=10
+    ),
+    "mark_lstm": lambda rates, folder: MarkLstm(
+        4, 10, 3, errors_s=14400.0, cache_folder=str(folder)
+    ),
     "calibrated": lambda rates, folder: Calibrated(LastValue(errors_s=14400.0)),
 }
