@@ -15,10 +15,8 @@ Array = NDArray[np.float64]
 SHARES = (0.5, 0.8, 0.9, 0.95)
 """Central bands whose coverage is measured."""
 
-_BAND_LEVELS = sorted(
-    {round((1.0 + sign * share) / 2.0, 6) for share in SHARES for sign in (-1, 1)}
-)
-_LEVELS = tuple(sorted({*scores.LEVELS, *_BAND_LEVELS}))
+_EDGES = {share: (round((1.0 - share) / 2.0, 6), round((1.0 + share) / 2.0, 6)) for share in SHARES}
+_LEVELS = tuple(sorted({*scores.LEVELS, *sum(_EDGES.values(), ())}))
 _KEPT = [_LEVELS.index(level) for level in scores.LEVELS]
 _MEDIAN = _LEVELS.index(0.5)
 
@@ -72,7 +70,7 @@ def measured(paths_rps: Array, realized_rps: Array) -> Measures:
         return np.where(missing, np.nan, condition.astype(np.float64))
 
     def inside(share: float) -> Array:
-        first, last = (_LEVELS.index(round((1.0 + sign * share) / 2.0, 6)) for sign in (-1, 1))
+        first, last = (_LEVELS.index(level) for level in _EDGES[share])
         return flags((realized_rps >= quantiles[first]) & (realized_rps <= quantiles[last]))
 
     return Measures(

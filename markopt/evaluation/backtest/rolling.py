@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from markopt.evaluation.backtest.settings import BacktestSettings
 from markopt.evaluation.seeds import seed_sequence
 from markopt.forecasting.protocol import Forecaster
 
+P = ParamSpec("P")
 T = TypeVar("T")
 BATCH = 64
 """Forecasts that are scored at once."""
@@ -77,21 +78,18 @@ def roll(
             paths.clear()
             realized.clear()
 
-    _timed(clock.fit_s, lambda: forecaster.fit(load.part(0, load.first)))
+    _timed(clock.fit_s, forecaster.fit, load.part(0, load.first))
     for position in range(load.first, starts[-1] + 1):
         age = position - load.first
         if age and settings.refit_every and age % settings.refit_every == 0:
-            _timed(clock.fit_s, lambda at=position: forecaster.fit(load.part(0, at)))
+            _timed(clock.fit_s, forecaster.fit, load.part(0, position))
         elif age:
-            newest = load.part(position - 1, position)
-            _timed(clock.update_s, lambda seen=newest: forecaster.update(seen))
+            _timed(clock.update_s, forecaster.update, load.part(position - 1, position))
         if age % settings.stride:
             continue
+        size = (settings.horizon, settings.samples)
         rng = generator_at(seed, position)
-        forecast = _timed(
-            clock.forecast_s,
-            lambda rng=rng: forecaster.forecast(settings.horizon, settings.samples, rng),
-        )
+        forecast = _timed(clock.forecast_s, forecaster.forecast, *size, rng)
         if forecast.statistic != "mean":
             raise ConfigError(
                 f"backtest: judges forecasts of an interval's mean rate, got its "
@@ -106,8 +104,8 @@ def roll(
     return Measures.joined(found), clock
 
 
-def _timed(readings: list[float], work: Callable[[], T]) -> T:
+def _timed(readings: list[float], work: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
     began = time.perf_counter()
-    result = work()
+    result = work(*args, **more)
     readings.append(time.perf_counter() - began)
     return result

@@ -27,26 +27,26 @@ def rounded(value: float | np.floating[Any]) -> float | None:
 
 def step_rows(result: Backtest) -> list[Row]:
     """Return one row per forecaster and step of the horizon."""
-    rows = []
+    rows: list[Row] = []
     interval_s = result.load.series.interval_s
     for name, found in result.measures.items():
         means = {key: scores.mean_by_step(getattr(found, key)) for key in BY_STEP}
         shares = [scores.mean_by_step(found.covered[..., at]) for at in range(len(SHARES))]
         known = np.isfinite(found.mae_rps).sum(axis=0)
-        for step in range(found.mae_rps.shape[1]):
-            rows.append(
-                {
-                    "forecaster": name,
-                    "step": step + 1,
-                    "lead_s": (step + 1) * interval_s,
-                    "forecasts": int(known[step]),
-                    **{key: rounded(values[step]) for key, values in means.items()},
-                    **{
-                        f"coverage_{_percent(share)}": rounded(values[step])
-                        for share, values in zip(SHARES, shares, strict=True)
-                    },
-                }
-            )
+        rows += [
+            {
+                "forecaster": name,
+                "step": step + 1,
+                "lead_s": (step + 1) * interval_s,
+                "forecasts": int(known[step]),
+                **{key: rounded(values[step]) for key, values in means.items()},
+                **{
+                    f"coverage_{_percent(share)}": rounded(values[step])
+                    for share, values in zip(SHARES, shares, strict=True)
+                },
+            }
+            for step in range(found.mae_rps.shape[1])
+        ]
     return rows
 
 

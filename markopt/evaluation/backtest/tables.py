@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from markopt.evaluation.terminal import DASH
+from markopt.evaluation.terminal import DASH, TIMES
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -72,7 +72,7 @@ def title(document: Mapping[str, Any]) -> str:
     days = [document[part]["intervals"] * interval_s / 86400.0 for part in ("train", "test")]
     return (
         f"{document['trace']}: fitted to {days[0]:.3g} days, {document['origins']} forecasts of "
-        f"{settings['horizon']} × {interval_s:g} s over {days[1]:.3g} days"
+        f"{settings['horizon']} {TIMES} {interval_s:g} s over {days[1]:.3g} days"
     )
 
 

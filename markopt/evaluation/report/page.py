@@ -30,8 +30,8 @@ def report_folder(folder: Path) -> Path:
     """Rebuild ``report.html`` of a result folder from its files alone.
 
     Raises:
-        DataError: it is no episode's, comparison's, characterisation's or backtest's folder, or a file
-            is missing or damaged.
+        DataError: it is no result folder (of a run, comparison, characterisation or backtest), or a
+            file is missing or damaged.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: expected a result folder, there is none")
