@@ -14,6 +14,7 @@ threads only wait for each other on matrices of this size.
 
 from __future__ import annotations
 
+import csv
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from study_tables import main
+from study_tables import markdown as table_of
 
 from markopt.assembly import check_seed
 from markopt.backtest_assembly import BacktestParts
@@ -204,6 +206,43 @@ def timing(label: str, files: BacktestFiles, name: str) -> Row:
         "forecast_p98_ms": ms("forecast_s", "p98"),
         "interval_mean_ms": round(1000.0 * entry["interval_s"], 3),
     }
+
+
+def page_table(folder: Path) -> str:
+    """Return the table of ``docs/forecasting.md`` from a study's ``traces.csv`` and ``timing.csv``.
+
+    Losses are of log(1 + rate); a change is against the trace's first forecaster.
+    """
+    clocks = {(row["trace"], row["forecaster"]): row for row in _read(folder / TIMING)}
+    rows = []
+    first: dict[str, float] = {}
+    for row in _read(folder / OVERALL):
+        loss = float(row["pinball_log"])
+        base = first.setdefault(row["trace"], loss)
+        clock = clocks[row["trace"], row["forecaster"]]
+        rows.append(
+            {
+                "trace": row["trace"],
+                "forecaster": row["forecaster"],
+                "pinball": f"{loss:.4f}",
+                "change": "" if loss == base else f"{100.0 * (loss / base - 1.0):+.0f} %",
+                f"{SOME_STEPS} steps": f"{float(row[f'pinball_log_{SOME_STEPS}']):.4f}",
+                "CRPS": f"{float(row['crps_log']):.4f}",
+                "MAE, 1/s": f"{float(row['mae_rps']):.3g}",
+                "energy": f"{float(row['energy_log']):.3f}",
+                "peak error": f"{100.0 * float(row['peak_error']):.0f} %",
+                "90 % band": f"{100.0 * float(row['coverage_90']):.1f} %",
+                "90 % PIT": f"{100.0 * float(row['pit_within_90']):.1f} %",
+                "ms": f"{float(clock['interval_mean_ms']):.1f}",
+                "fit s": f"{float(clock['fit_s']):.0f}",
+            }
+        )
+    return table_of(rows)
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 if __name__ == "__main__":

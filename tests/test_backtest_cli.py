@@ -52,7 +52,8 @@ def write_trace(path, minutes=540, seed=3, hole=slice(500, 505)):
     rows = [f"{60 * at},{round(60 * rate)}" for at, rate in enumerate(rates)]
     del rows[hole]
     text = "\n".join(["second,requests", *rows, ""])
-    (gzip.open(path, "wt") if path.suffix == ".gz" else path.open("w")).write(text)
+    content = text.encode()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ HEADERS = (
     "pinball",
     "to first",
     "CRPS",
-    "MAE",
     "MAE, 1/s",
     "energy",
     "peak error",
@@ -25,7 +24,7 @@ HEADERS = (
 )
 TIMING_HEADERS = ("ms/interval", "p98 ms", "fit s")
 NOTE = (
-    "Pinball loss, CRPS, MAE and energy score of log(1 + rate), means over all steps; peak error: "
+    "Pinball loss, CRPS and energy score of log(1 + rate), means over all steps; peak error: "
     "of the largest rate within the horizon; bands: share that they held; 90 % PIT: the same "
     "with ties split, for loads with many equal counts"
 )
@@ -46,7 +45,6 @@ def cells(document: Mapping[str, Any], name: str) -> tuple[str, ...]:
         _number(loss),
         _number(change, "+.1f", 100.0, " %"),
         _number(found["crps_log"]),
-        _number(found["mae_log"]),
         _number(found["mae_rps"], ".3g"),
         _number(found["energy_log"], ".3f"),
         _number(found["peak_error"], ".1f", 100.0, " %"),
