@@ -1,4 +1,4 @@
-"""The command line: ``run``, ``compare``, ``characterize``, ``plan``, ``report``, ``version``."""
+"""The command line: ``run``, ``compare``, ``characterize``, ``backtest``, ``plan`` and others."""
 
 from __future__ import annotations
 
@@ -69,6 +69,14 @@ def characterize(context: typer.Context) -> None:
     launch_characterize(context.args)
 
 
+@app.command(context_settings=PASS_THROUGH, options_metavar="[--help] [-m] [KEY=VALUE ...]")
+def backtest(context: typer.Context) -> None:
+    """Judge forecasters on what came after, from a rolling origin: forecaster=a,b."""
+    from markopt.launch import launch_backtest
+
+    launch_backtest(context.args)
+
+
 @app.command()
 def plan(
     problem: Annotated[Path, typer.Option(help="A problem as JSON; '-' reads standard input.")],
@@ -96,7 +104,7 @@ def plan(
 @app.command()
 def report(
     folder: Annotated[
-        Path, typer.Argument(help="A result folder of run, compare or characterize.")
+        Path, typer.Argument(help="A result folder of run, compare, characterize or backtest.")
     ],
 ) -> None:
     """Rebuild report.html from a folder's result files."""

@@ -32,8 +32,15 @@ SECTIONS = (
 )
 """What makes an episode what it is: two episodes with equal sections have equal results."""
 
-OTHER_KEYS = ("output", "save_problems_every", "record_requests", "compare", "characterize")
-"""What else a configuration may say: where results go, how policies and platforms are compared."""
+OTHER_KEYS = (
+    "output",
+    "save_problems_every",
+    "record_requests",
+    "compare",
+    "characterize",
+    "backtest",
+)
+"""What else a configuration may say: where results go, how things are compared."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""What ``markopt run``, ``compare`` and ``characterize`` do once their overrides are known."""
+"""What ``markopt run``, ``compare``, ``characterize`` and ``backtest`` do with their overrides."""
 
 from __future__ import annotations
 
@@ -144,6 +144,29 @@ def launch_characterize(arguments: Sequence[str]) -> None:
     _through_hydra([*flags, *overrides], None, _CharacterizeJob(named))
 
 
+def launch_backtest(arguments: Sequence[str]) -> None:
+    """Backtest forecasters; with ``-m`` once for every combination of the other values."""
+    flags, given = split_flags(arguments)
+    overrides, lists = take_lists(given, ("forecaster",))
+    forecasters = lists["forecaster"]
+    if forecasters is not None:
+        # The first one is composed with too, since settings may be those of its class alone.
+        overrides += [
+            f"forecaster={forecasters[0]}",
+            f"backtest.forecasters=[{','.join(forecasters)}]",
+        ]
+    if not flags:
+        _backtest(overrides, parent=None)
+        return
+    if set(flags) & set(SWEEP_FLAGS):
+        for job in combinations(overrides):
+            compose(job)
+    elif not set(flags) & {"-h", "--help", "--hydra-help"}:
+        compose(overrides)
+    keys = {o.key_or_group for o in parse(overrides) if o.is_sweep_override()}
+    _through_hydra([*flags, *overrides], None, _BacktestJob(frozenset(keys)))
+
+
 def swept(overrides: Sequence[str]) -> frozenset[str]:
     """Return the keys that a sweep gives several values, but for planner and seed."""
     keys = {o.key_or_group for o in parse(overrides) if o.is_sweep_override()}
@@ -196,6 +219,11 @@ class _CompareJob(_Job):
 class _CharacterizeJob(_Job):
     def work(self, overrides: Sequence[str], parent: Path, suffix: str) -> None:
         _characterize(overrides, parent, suffix)
+
+
+class _BacktestJob(_Job):
+    def work(self, overrides: Sequence[str], parent: Path, suffix: str) -> None:
+        _backtest(overrides, parent, suffix)
 
 
 def _through_hydra(
@@ -312,6 +340,27 @@ def _characterize(overrides: Sequence[str], parent: Path | None, suffix: str = "
     title = f"{service.name}, {100 * slo.sl_min:g} % within {1000 * slo.rt_max_s:g} ms"
     documents = [as_document(finding) for finding in findings]
     _show(options_table(result.rows, title), folder.final, findings_table(documents))
+
+
+def _backtest(overrides: Sequence[str], parent: Path | None, suffix: str = "") -> None:
+    from markopt.assembly import check_seed
+    from markopt.backtest_assembly import BacktestParts
+    from markopt.evaluation.backtest import backtest, write_backtest
+    from markopt.evaluation.backtest.results import read_backtest
+    from markopt.evaluation.backtest.tables import backtest_table, warnings
+    from markopt.evaluation.folder import whole_folder
+
+    parts = BacktestParts(overrides)
+    seed = check_seed(parts.base.seed)
+    load = parts.load(seed)
+    target, numbered = _target(parts.base.output, parent, f"backtest-{load.name}{suffix}")
+    result = backtest(parts.makers(), load, parts.settings, seed)
+    with whole_folder(target, numbered=numbered) as folder:
+        write_backtest(result, parts.config(), folder.path)
+        files = read_backtest(folder.path)
+    for text in warnings(files.document):
+        typer.echo(f"markopt: warning: {text}", err=True)
+    _show(backtest_table(files.document, files.timing), folder.final)
 
 
 def _title(episode: Any) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from markopt.errors import ConfigError
 
-STREAMS = ("cloud", "forecast", "bootstrap", "characterization")
+STREAMS = ("cloud", "forecast", "bootstrap", "characterization", "backtest")
 """Names in a fixed order: append only, since a stream's place is its identity.
 
 The cloud splits its own further: arrivals, service times, launches, spot interruptions.

@@ -85,3 +85,87 @@ def test_a_sharper_honest_forecast_scores_better() -> None:
 def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(DataError, match="got \\(3, 2\\) and \\(3,\\)"):
         scores.crps(np.ones((3, 2)), np.ones(3))
+
+
+@settings(deadline=None)
+@given(forecasts())
+def test_energy_score_equals_its_double_sum(case: tuple[np.ndarray, np.ndarray]) -> None:
+    paths, realized = case
+    score = scores.energy_score(paths, realized)
+    assert score.shape == (len(paths),)
+    for i, x in enumerate(paths):
+        misses = np.linalg.norm(x - realized[i], axis=1).mean()
+        pairs = np.linalg.norm(x[:, None] - x[None, :], axis=2).mean()
+        assert score[i] == pytest.approx(misses - pairs / 2.0, abs=1e-5)
+
+
+def test_energy_score_by_hand_and_of_one_step_is_the_crps() -> None:
+    # Two paths, (0, 0) and (3, 4), and truth (3, 0): (3 + 4)/2 - (0 + 5 + 5 + 0)/8.
+    assert scores.energy_score([[0.0, 0.0], [3.0, 4.0]], [3.0, 0.0]) == pytest.approx(2.25)
+    rng = np.random.default_rng(1)
+    paths, realized = rng.gamma(2.0, 3.0, (7, 50, 1)), rng.gamma(2.0, 3.0, (7, 1))
+    np.testing.assert_allclose(
+        scores.energy_score(paths, realized), scores.crps(paths, realized)[:, 0], atol=1e-9
+    )
+
+
+def test_energy_score_prefers_paths_whose_steps_hang_together_as_the_truth_does() -> None:
+    rng = np.random.default_rng(3)
+    realized = np.repeat(rng.standard_normal((1000, 1)), 8, axis=1)
+    joined = np.repeat(rng.standard_normal((1000, 60, 1)), 8, axis=2)
+    apart = rng.standard_normal((1000, 60, 8))
+    assert scores.crps(joined, realized).mean() == pytest.approx(
+        scores.crps(apart, realized).mean(), rel=0.05
+    )
+    joined_score = scores.energy_score(joined, realized).mean()
+    assert joined_score < 0.95 * scores.energy_score(apart, realized).mean()
+
+
+def test_energy_score_and_peak_error_are_nan_where_a_step_was_not_realised() -> None:
+    paths = np.ones((2, 5, 3))
+    realized = np.array([[1.0, 1.0, np.nan], [1.0, 1.0, 2.0]])
+    for score in (scores.energy_score(paths, realized), scores.peak_error(paths, realized)):
+        assert np.isnan(score[0])
+        assert np.isfinite(score[1])
+
+
+def test_peak_error_by_hand() -> None:
+    paths = [[1.0, 4.0], [6.0, 2.0], [3.0, 3.0]]  # peaks 4, 6 and 3: median 4
+    assert scores.peak_error(paths, [8.0, 2.0]) == pytest.approx(-0.5)
+    assert scores.peak_error(paths, [2.0, 1.0]) == pytest.approx(1.0)
+    assert np.isnan(scores.peak_error(paths, [0.0, 0.0]))
+
+
+def test_pit_bounds_by_hand() -> None:
+    paths = np.array([[1.0], [2.0], [2.0], [5.0]])
+    for truth, expected in ((0.0, (0, 1)), (2.0, (1, 4)), (3.0, (3, 4)), (9.0, (4, 5))):
+        low, high = scores.pit_bounds(paths, [truth])
+        assert (low[0], high[0]) == pytest.approx((expected[0] / 5.0, expected[1] / 5.0))
+    assert np.isnan(scores.pit_bounds(paths, [np.nan])).all()
+
+
+def test_pit_histogram_by_hand_spreads_each_forecast_over_its_bounds() -> None:
+    low, high = np.array([0.0, 0.5, np.nan]), np.array([0.5, 0.75, np.nan])
+    np.testing.assert_allclose(
+        scores.pit_histogram(low, high, 4), [0.25, 0.25, 0.5, 0.0], atol=1e-12
+    )
+    assert np.isnan(scores.pit_histogram([np.nan], [np.nan], 4)).all()
+
+
+@settings(deadline=None)
+@given(forecasts(), st.integers(1, 30))
+def test_pit_histogram_holds_all_mass(case: tuple[np.ndarray, np.ndarray], bins: int) -> None:
+    shares = scores.pit_histogram(*scores.pit_bounds(*case), bins)
+    assert shares.sum() == pytest.approx(1.0)
+    assert np.all(shares >= -1e-12)
+
+
+@pytest.mark.parametrize("rate", [0.7, 300.0], ids=["mostly ties", "few ties"])
+def test_pit_of_honest_counts_is_uniform_and_of_narrow_ones_is_not(rate: float) -> None:
+    rng = np.random.default_rng(4)
+    paths, realized = rng.poisson(rate, (3000, 40, 2)), rng.poisson(rate, (3000, 2))
+    honest = scores.pit_histogram(*scores.pit_bounds(paths, realized), 10)
+    np.testing.assert_allclose(honest, 0.1, atol=0.02)
+    narrow = np.round(rate + 0.5 * (paths - rate))
+    shares = scores.pit_histogram(*scores.pit_bounds(narrow, realized), 10)
+    assert shares[[0, -1]].sum() > 0.3

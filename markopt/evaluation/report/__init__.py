@@ -2,6 +2,7 @@
 
 from markopt.evaluation.report.page import (
     report_folder,
+    write_backtest_report,
     write_characterization_report,
     write_comparison_report,
     write_report,
@@ -9,6 +10,7 @@ from markopt.evaluation.report.page import (
 
 __all__ = [
     "report_folder",
+    "write_backtest_report",
     "write_characterization_report",
     "write_comparison_report",
     "write_report",

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from markopt.errors import DataError
+from markopt.evaluation.backtest.results import BY_STEP as BACKTEST
+from markopt.evaluation.backtest.results import read_backtest
 from markopt.evaluation.characterization.results import FINDINGS, read_characterization
 from markopt.evaluation.folder import replace_text
 from markopt.evaluation.report import (
+    backtest_page,
     characterization_page,
     comparison_figures,
     episode_figures,
@@ -27,13 +30,15 @@ def report_folder(folder: Path) -> Path:
     """Rebuild ``report.html`` of a result folder from its files alone.
 
     Raises:
-        DataError: it is no episode's, comparison's or characterisation's folder, or a file is
-            missing or damaged.
+        DataError: it is no result folder (of a run, comparison, characterisation or backtest), or a
+            file is missing or damaged.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: expected a result folder, there is none")
     if (folder / COMPARISON).is_file():
         return write_comparison_report(folder)
+    if (folder / BACKTEST).is_file():
+        return write_backtest_report(folder)
     if (folder / SUMMARY).is_file():
         return write_report(folder)
     if (folder / FINDINGS).is_file():
@@ -57,6 +62,11 @@ def write_characterization_report(folder: Path) -> Path:
     """Write the report of a characterisation; return its path."""
     files = read_characterization(folder)
     return _write(folder, "characterization.html.j2", characterization_page.context(files))
+
+
+def write_backtest_report(folder: Path) -> Path:
+    """Write the report of a backtest; return its path."""
+    return _write(folder, "backtest.html.j2", backtest_page.context(read_backtest(folder)))
 
 
 def _write(folder: Path, template: str, context: dict[str, Any]) -> Path:

@@ -1,0 +1,88 @@
+"""Figure: each forecaster's loss and coverage by step, and where the truth lay in its forecasts.
+
+Reads result files only (``experiments/backtest.py``):
+
+    python paper_figs/backtest.py results/backtest figure.pdf
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from figure_style import Row, chosen, distinct, legend_below, look, main, plt, read_rows, values
+
+HONEST = {"color": "#3b3f46", "linewidth": 0.8, "linestyle": (0, (1, 2)), "zorder": 0}
+LABELS = (
+    "Pinball loss, relative\nto the first",
+    "Within 90 % band, %",
+    "PIT density",
+)
+
+
+def draw(folder: Path) -> Any:
+    """Return the figure: a column per trace; loss and coverage by step, and the PIT histogram."""
+    steps, pit = read_rows(folder / "steps.csv"), read_rows(folder / "pit.csv")
+    traces = distinct(steps, "trace")
+    names = distinct(steps, "forecaster")
+    looks = look(names)
+    figure, grid = plt.subplots(
+        3,
+        len(traces),
+        figsize=(1.5 * len(traces) + 0.6, 4.6),
+        layout="constrained",
+        sharey="row",
+        squeeze=False,
+    )
+    for column, trace in zip(grid.T, traces, strict=True):
+        draw_steps(column[0], column[1], chosen(steps, trace=trace), looks)
+        draw_pit(column[2], chosen(pit, trace=trace), looks)
+        column[0].set_title(trace.replace("_", " "))
+    for line, label in zip(grid, LABELS, strict=True):
+        line[0].set_ylabel(label)
+    grid[0, 0].set_ylim(bottom=0.0)
+    grid[1, 0].set_ylim(top=100.0)
+    grid[2, 0].set_ylim(0.0, pit_top(pit))
+    legend_below(figure, fullest(grid[0], len(names)))
+    return figure
+
+
+def fullest(axes: Sequence[Any], wanted: int) -> Any:
+    """Return a panel with a line for every forecaster, else the one with the most."""
+    return max(axes, key=lambda each: min(len(each.get_legend_handles_labels()[0]), wanted))
+
+
+def pit_top(pit: Sequence[Row]) -> float:
+    """Return where to cut the density: outer bins of bad forecasts would flatten all others."""
+    bins = len(distinct(pit, "from"))
+    return float(min(1.05 * bins * np.nanmax(values(pit, "share")), 4.0))
+
+
+def draw_steps(loss: Any, coverage: Any, rows: Sequence[Row], looks: Any) -> None:
+    """Draw loss, relative to that of the first forecaster, and coverage by minutes ahead."""
+    base = values(chosen(rows, forecaster=rows[0]["forecaster"]), "pinball_log")
+    coverage.axhspan(88.0, 92.0, color="#e4e8ee", zorder=0)
+    for name in distinct(rows, "forecaster"):
+        own = chosen(rows, forecaster=name)
+        minutes = values(own, "lead_s", 1.0 / 60.0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            loss.plot(minutes, values(own, "pinball_log") / base, label=name, **looks[name])
+        coverage.plot(minutes, values(own, "coverage_90", 100.0), label=name, **looks[name])
+    coverage.set_xlabel("Minutes ahead")
+
+
+def draw_pit(axes: Any, rows: Sequence[Row], looks: Any) -> None:
+    """Draw the density of the probability at which forecasts place the truth."""
+    axes.axhline(1.0, **HONEST)
+    for name in distinct(rows, "forecaster"):
+        shares = values(chosen(rows, forecaster=name), "share")
+        edges = np.linspace(0.0, 1.0, len(shares) + 1)
+        axes.stairs(shares * len(shares), edges, label=name, baseline=None, **looks[name])
+    axes.set_xlabel("Probability of truth")
+
+
+if __name__ == "__main__":
+    sys.exit(main(draw, sys.argv[1:]))
