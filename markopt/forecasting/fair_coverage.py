@@ -11,9 +11,10 @@ from markopt.errors import DataError
 def level_bounds(paths: ArrayLike, realized: ArrayLike) -> tuple[NDArray[np.float64], ...]:
     """Return the levels between which each outcome lies among equally likely paths.
 
-    With ``below`` paths below the outcome and ``tied`` equal to it, below/(n + 1) and
-    (below + tied + 1)/(n + 1): for exchangeable paths and outcome, a uniform draw between the two
-    is uniform over [0, 1], whatever n (randomised probability integral transform).
+    With ``below`` paths below the outcome and ``tied`` equal to it, (below - 1/2)/n and
+    (below + tied + 1/2)/n, within [0, 1]: the plotting position of ``scores.path_quantiles``. A
+    uniform draw between the two is uniform over [0, 1] for a calibrated forecast, of counts too
+    (randomised probability integral transform).
 
     Args:
         paths: shape (..., samples, horizon).
@@ -36,10 +37,11 @@ def level_bounds(paths: ArrayLike, realized: ArrayLike) -> tuple[NDArray[np.floa
     same = np.isclose(values, outcome, rtol=1e-9, atol=1e-12)
     below = ((values < outcome) & ~same).sum(axis=-2).astype(np.float64)
     tied = same.sum(axis=-2)
-    count = values.shape[-2] + 1.0
+    count = values.shape[-2]
     known = np.isfinite(truth)
-    low = np.where(known, below / count, np.nan)
-    return low, np.where(known, (below + tied + 1.0) / count, np.nan)
+    low = np.where(known, np.maximum(below - 0.5, 0.0) / count, np.nan)
+    high = np.minimum(below + tied + 0.5, count) / count
+    return low, np.where(known, high, np.nan)
 
 
 def fairly_covered(

@@ -62,7 +62,8 @@ def score_bounds(knots: Array, low: Array, high: Array) -> tuple[Array, Array]:
 
     Args:
         knots: (steps, knots).
-        low, high: bounds in the units of the knots, (steps,), infinite allowed.
+        low: lower bounds in the units of the knots, (steps,), infinite allowed.
+        high: upper bounds likewise.
     """
     below = np.clip((knots < low[:, None]).sum(axis=1), 1, len(KNOT_SCORES) - 1)
     within = np.clip((knots <= high[:, None]).sum(axis=1), 1, len(KNOT_SCORES) - 1)
