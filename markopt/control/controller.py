@@ -244,7 +244,9 @@ class Controller:
         interval_s = self._settings.interval_s
         self._last_rate_rps = ended.rate_rps
         self._forecaster.update(
-            RateSeries(begin_s - interval_s, interval_s, np.array([ended.rate_rps]))
+            RateSeries(
+                begin_s - interval_s, interval_s, np.array([ended.rate_rps]), ended.within_rps()
+            )
         )
         self._ended = None
         return not ended.complete
@@ -335,6 +337,8 @@ def _record(
     realized_rps = counts.rate_rps
     if forecast.statistic == "max" and not math.isnan(realized_rps):
         realized_rps = max(counts.bin_rps)
+    elif forecast.statistic == "carried":
+        realized_rps = math.nan  # one interval's bins do not tell it
     ready, billed = _counts_after(seen, decision.report)
     return IntervalRecord(
         start_s=begin_s,
