@@ -21,9 +21,7 @@ from worth_table import EQUAL_ATTAINMENT, worth
 
 from markopt.assembly import ConfigParts, compare_settings
 from markopt.evaluation.episode import (
-    Conditions,
     EpisodeSetup,
-    Scene,
     fit_forecaster,
     forecast_once,
     run_episode,
@@ -67,29 +65,21 @@ def runs(found: Sequence[Case]) -> Iterator[Row]:
     """Run every case with every policy and seed; the arrivals of a seed are the same for all."""
     first = compare_settings(found[0].config)
     parts = {id(case): ConfigParts(case.overrides, first.planners) for case in found}
-    scene = parts[id(found[0])].scene(first.seeds[0])
-    scenes = {seed: dataclasses.replace(scene, seed=seed) for seed in first.seeds}
-    conditions = {seed: set_conditions(of_seed) for seed, of_seed in scenes.items()}
-    for name, group in by_forecaster(found).items():
-        for seed in first.seeds:
-            made = fit_forecaster(
-                parts[id(group[0])].forecaster(), scenes[seed], conditions[seed]
-            )
-            tape = forecast_once(scenes[seed], conditions[seed], made)
+    shared = parts[id(found[0])].scene(first.seeds[0])
+    for seed in first.seeds:
+        scene = dataclasses.replace(shared, seed=seed)
+        conditions = set_conditions(scene)
+        for name, group in by_forecaster(found).items():
+            made = fit_forecaster(parts[id(group[0])].forecaster(), scene, conditions)
+            tape = forecast_once(scene, conditions, made)
             about = {"forecaster": name, **forecast_row(tape)}
             print(f"{STUDY.name}: {about}, seed {seed}", file=sys.stderr)
             for case in group:
                 for policy in first.planners:
                     planner = parts[id(case)].planner(policy)
-                    row = _run(scenes[seed], conditions[seed], tape, policy, planner)
-                    yield {**about, **case.labels, **row}
-
-
-def _run(
-    scene: Scene, conditions: Conditions, tape: ForecastTape, policy: str, planner: object
-) -> Row:
-    setup = EpisodeSetup(policy, scene, conditions, RecordedForecaster(tape), planner)
-    return episode_row(run_episode(setup))
+                    recorded = RecordedForecaster(tape)
+                    setup = EpisodeSetup(policy, scene, conditions, recorded, planner)
+                    yield {**about, **case.labels, **episode_row(run_episode(setup))}
 
 
 def run(overrides: Sequence[str]) -> Path:

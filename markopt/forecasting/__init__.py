@@ -14,16 +14,27 @@ from markopt.forecasting.protocol import Forecaster
 if TYPE_CHECKING:
     from markopt.forecasting.arima import Arima
     from markopt.forecasting.calibration import Calibrated
+    from markopt.forecasting.carried_rate import CarriedRate
     from markopt.forecasting.last_value import LastValue
     from markopt.forecasting.lstm import Lstm
     from markopt.forecasting.oracle import Oracle
     from markopt.forecasting.seasonal_naive import SeasonalNaive
 
-__all__ = ["Arima", "Calibrated", "Forecaster", "LastValue", "Lstm", "Oracle", "SeasonalNaive"]
+__all__ = [
+    "Arima",
+    "Calibrated",
+    "CarriedRate",
+    "Forecaster",
+    "LastValue",
+    "Lstm",
+    "Oracle",
+    "SeasonalNaive",
+]
 
 _MODULE_OF = {
     "Arima": "arima",
     "Calibrated": "calibration",
+    "CarriedRate": "carried_rate",
     "LastValue": "last_value",
     "Lstm": "lstm",
     "Oracle": "oracle",
