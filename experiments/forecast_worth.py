@@ -40,7 +40,9 @@ def by_forecaster(found: Sequence[Case]) -> dict[str, list[Case]]:
     """Return a study's cases by the option of the group ``forecaster`` that each chose."""
     groups: dict[str, list[Case]] = {}
     for case in found:
-        chosen = [text.split("=", 1)[1] for text in case.overrides if text.startswith("forecaster=")]
+        chosen = [
+            text.split("=", 1)[1] for text in case.overrides if text.startswith("forecaster=")
+        ]
         groups.setdefault(chosen[-1] if chosen else "default", []).append(case)
     return groups
 

@@ -112,7 +112,9 @@ class RateSeries:
             raise DataError(f"RateSeries: intervals must have equally many bins, got {bins}")
         return np.concatenate(
             [
-                np.full((len(part), bins[0]), np.nan) if part.within_rps is None else part.within_rps
+                np.full((len(part), bins[0]), np.nan)
+                if part.within_rps is None
+                else part.within_rps
                 for part in (self, other)
             ]
         )

@@ -11,6 +11,7 @@ from markopt.core import RateSeries
 from markopt.forecasting import (
     Arima,
     Calibrated,
+    CarriedRate,
     Forecaster,
     LastValue,
     Lstm,
@@ -74,4 +75,5 @@ MAKERS: dict[str, Callable[[RateSeries, Path], Forecaster]] = {
     "lstm": lambda rates, folder: small_lstm(folder),
     "oracle": lambda rates, folder: Oracle(rates),
     "calibrated": lambda rates, folder: Calibrated(LastValue(errors_s=14400.0)),
+    "carried_rate": lambda rates, folder: CarriedRate(LastValue(errors_s=14400.0)),
 }
