@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from study_tables import Case, Row, Study, cases, episode_row, main, markdown, output_folder
-from worth_table import EQUAL_ATTAINMENT, worth
+from worth_table import worth
 
 from markopt.assembly import ConfigParts, compare_settings
 from markopt.evaluation.episode import (
@@ -102,7 +102,7 @@ def run(overrides: Sequence[str]) -> Path:
                 flush=True,
             )
             replace_text(folder.path / RUNS, csv_text(rows))
-        found_worth = worth(rows, EQUAL_ATTAINMENT)
+        found_worth = worth(rows, float(found[0].config.service.slo.sl_min))
         replace_text(folder.path / WORTH, csv_text(found_worth))
         replace_text(folder.path / TABLE, markdown(found_worth))
     print(markdown(found_worth))
