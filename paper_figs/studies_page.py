@@ -121,6 +121,39 @@ def dispatch_rules(folder: Path) -> list[Cells]:
     return table
 
 
+def forecast_worth(folder: Path) -> list[Cells]:
+    """Return the table of what forecasts are worth, its head first."""
+    rows = read_rows(folder / "worth.csv")
+    head = ["policy", "forecaster", "pinball", "seeds", "head-room", "attainment", "cost USD"]
+    table = [[*head, "saved USD", "of the gap"]]
+    for policy in distinct(rows, "policy"):
+        for at, row in enumerate(chosen(rows, policy=policy)):
+            table.append(
+                [
+                    "" if at else policy,
+                    row["forecaster"],
+                    f"{float(row['pinball']):.4f}" if row["pinball"] else f"({row['target']})",
+                    row["seeds"],
+                    f"{float(row['headroom']):g}",
+                    f"{100.0 * float(row['attainment']):.2f} %",
+                    f"{float(row['cost_usd']):.2f}",
+                    saving(row),
+                    f"{100.0 * float(row['gap_share']):.0f} %" if row["gap_share"] else "",
+                ]
+            )
+    return table
+
+
+def saving(row: Row) -> str:
+    """Return what a forecaster saves, with half of its interval where there is one."""
+    if not row["saved_usd"]:
+        return ""
+    shown = f"{float(row['saved_usd']):.2f}"
+    if not row["ci95_low"]:
+        return shown
+    return f"{shown} ± {(float(row['ci95_high']) - float(row['ci95_low'])) / 2.0:.2f}"
+
+
 def ratio(row: Row) -> str:
     """Return a cost ratio with its interval, where it has a width."""
     if not row["cost_ratio"]:
@@ -143,6 +176,7 @@ TABLES: dict[str, Callable[[Path], list[Cells]]] = {
     "surge": surge,
     "interruption": interruption,
     "dispatch_rules": dispatch_rules,
+    "forecast_worth": forecast_worth,
 }
 
 

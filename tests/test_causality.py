@@ -16,6 +16,7 @@ CHANGE_S = HISTORY_S + 1200
 FORECASTERS = {
     "seasonal_naive": ("forecaster.period_s=600",),
     "arima": ("forecaster.max_iterations=10", "forecaster.order=[1,0,0]"),
+    "lstm_carried": ("forecaster@forecaster.forecaster=last_value",),
     "oracle": (),
 }
 
@@ -62,7 +63,7 @@ def early(lines: list[str]) -> list[str]:
     return [line for line in lines if json.loads(line)["time_s"] <= CHANGE_S]
 
 
-@pytest.mark.parametrize("forecaster", ["seasonal_naive", "arima"])
+@pytest.mark.parametrize("forecaster", ["seasonal_naive", "arima", "lstm_carried"])
 @pytest.mark.parametrize("policy", ["program", "greedy", "target_tracking"])
 def test_the_future_of_a_trace_changes_no_earlier_decision(
     policy, forecaster, tmp_path, monkeypatch, cache

@@ -16,10 +16,11 @@ from markopt.errors import ConfigError
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "experiments" / "results"
 FOLDERS = ("experiments", "paper_figs")
-STUDIES = ("steady_load", "surge", "interruption", "dispatch_rules")
+STUDIES = ("steady_load", "surge", "interruption", "dispatch_rules", "forecast_worth")
 OVER_TIME = ("steady_load", "surge", "interruption")
 TABLES = dict.fromkeys(OVER_TIME, ("episodes.csv", "windows.csv")) | {
-    "dispatch_rules": ("fleets.csv", "worth.csv")
+    "dispatch_rules": ("fleets.csv", "worth.csv"),
+    "forecast_worth": ("runs.csv", "worth.csv"),
 }
 SMALL = (
     "service=inception_bn",
@@ -58,6 +59,16 @@ TOY = {
         "workload.evaluate_s=120",
         "cloud.dispatcher=weighted_round_robin,join_shortest_queue",
         "cloud.bouncer=none,predicted_deadline",
+    ),
+    "forecast_worth": (
+        "planner=greedy",
+        "seed=0,1",
+        "workload=sample",
+        "workload.history_s=7200",
+        "workload.evaluate_s=300",
+        "workload.scale=30",
+        "forecaster=last_value,oracle",
+        "planner.headroom=0.9,1.1",
     ),
 }
 
@@ -155,6 +166,11 @@ def test_the_committed_tables_are_small_and_of_the_study_as_configured(study):
             (row["dispatcher"], row["bouncer"]) for row in rows_of(RESULTS / study / "worth.csv")
         }
         assert len(pairs) == 12
+        return
+    if study == "forecast_worth":
+        rows = rows_of(RESULTS / study / "runs.csv")
+        assert {row["policy"] for row in rows} == set(settings.planners)
+        assert {"last_value", "oracle"} <= {row["forecaster"] for row in rows}
         return
     episodes = rows_of(RESULTS / study / "episodes.csv")
     assert {row["policy"] for row in episodes} == set(settings.planners)
@@ -342,3 +358,51 @@ def test_the_committed_worth_has_the_reference_at_one():
         {r["fleet"] for r in rows}
     )
     assert all(math.isfinite(float(row["cost_ratio"])) for row in rows if row["cost_ratio"])
+
+
+def test_the_tuned_point_of_a_cost_curve_is_its_cheapest_that_attains(load):
+    table = load("experiments", "worth_table")
+    assert table.tuned_point([0.9, 0.99, 1.0], [3.0, 1.0, 2.0], 0.98) == (1, 1, 0.0)
+    assert table.tuned_point([0.9, 0.95], [1.0, 2.0], 0.98) is None
+    low, high, part = table.tuned_point([0.96, 1.0], [1.0, 2.0], 0.98)
+    assert (low, high) == (0, 1)
+    assert part == pytest.approx(0.5)
+
+
+def test_what_a_forecast_saves_is_paired_by_seed_and_a_share_of_perfect_foresights(load):
+    table = load("experiments", "worth_table")
+    rows = [
+        {
+            "policy": "p",
+            "forecaster": name,
+            "target": "mean",
+            "pinball": 0.1,
+            "headroom": headroom,
+            "seed": seed,
+            "attainment": 0.99,
+            "cost_usd": base + seed + 5.0 * (headroom == 1.0),
+        }
+        for name, base in (("last_value", 10.0), ("better", 8.0), ("oracle", 6.0))
+        for headroom in (1.0, 1.2)
+        for seed in (0, 1, 2)
+    ]
+    found = {row["forecaster"]: row for row in table.worth(rows, 0.98)}
+    assert found["better"]["headroom"] == 1.2
+    assert found["better"]["cost_usd"] == 9.0
+    assert found["better"]["saved_usd"] == 2.0
+    assert found["better"]["gap_share"] == 0.5
+    assert found["oracle"]["gap_share"] == 1.0
+    assert found["last_value"]["saved_usd"] is None
+    nothing = table.worth(rows, 0.995)
+    assert all(row["cost_usd"] is None and row["gap_share"] is None for row in nothing)
+
+
+def test_perfect_foresight_has_no_loss_and_equal_runs_give_equal_tables(load, toys, tmp_path):
+    folder = toys("forecast_worth")
+    rows = rows_of(folder / "runs.csv")
+    assert len(rows) == 8
+    losses = {row["forecaster"]: row["pinball"] for row in rows}
+    assert float(losses["oracle"]) == 0.0 < float(losses["last_value"])
+    again = toy_run(load, "forecast_worth", tmp_path / "again")
+    for name in TABLES["forecast_worth"]:
+        assert (folder / name).read_bytes() == (again / name).read_bytes()

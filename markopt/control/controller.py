@@ -269,7 +269,9 @@ class Controller:
         interval_s = self._settings.interval_s
         self._last_rate_rps = ended.rate_rps
         self._forecaster.update(
-            RateSeries(begin_s - interval_s, interval_s, np.array([ended.rate_rps]))
+            RateSeries(
+                begin_s - interval_s, interval_s, np.array([ended.rate_rps]), ended.within_rps()
+            )
         )
         self._ended = None
         return not ended.complete
@@ -359,6 +361,8 @@ def _record(
     realized_rps = counts.rate_rps
     if forecast.statistic == "max" and not math.isnan(realized_rps):
         realized_rps = max(counts.bin_rps)
+    elif forecast.statistic == "carried":
+        realized_rps = math.nan  # one interval's bins do not tell it
     ready, billed = _counts_after(decision.seen, decision.report)
     seen_warm = decision.seen.warm_functions
     return IntervalRecord(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from markopt.control.shortfall import Shortfalls
 from markopt.core import (
@@ -40,7 +41,8 @@ class IntervalCounts:
     The counts are those that arrived with the interval's observations, late reports of earlier
     bins included, so that over a run nothing is lost. ``rate_rps`` and ``bin_rps`` speak of the
     interval's own bins only; the rate is NaN where fewer than half of them came. ``complete`` is
-    False where more than one bin is missing: then the load may be unknown.
+    False where more than one bin is missing: then the load may be unknown. ``bins`` is how many
+    there should be.
     """
 
     arrivals: int
@@ -50,6 +52,16 @@ class IntervalCounts:
     rate_rps: float
     bin_rps: tuple[float, ...]
     complete: bool
+    bins: int
+
+    def within_rps(self) -> NDArray[np.float64] | None:
+        """Return the bins' rates, shape (1, bins), NaN for those that are missing; None: none."""
+        if not self.bin_rps:
+            return None
+        rates_rps = np.full((1, self.bins), np.nan)
+        newest = self.bin_rps[-self.bins :]
+        rates_rps[0, : len(newest)] = newest
+        return rates_rps
 
 
 def fleet_state(observation: Observation, offers: Sequence[Offer]) -> FleetState:
@@ -157,6 +169,7 @@ class Situation:
             rate_rps=rate_rps,
             bin_rps=bin_rps,
             complete=len(own) >= max(expected - 1, 1),
+            bins=expected,
         )
         if not math.isnan(rate_rps):
             self._recent_rps.append(rate_rps)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from markopt.core.arrays import Floats, frozen_floats
 from markopt.errors import DataError
 
-Statistic = Literal["mean", "max"]
+Statistic = Literal["mean", "max", "carried"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +20,9 @@ class Forecast:
 
     ``paths_rps`` has shape (samples, horizon): column t speaks of the interval
     [start_s + t*interval_s, start_s + (t+1)*interval_s). ``probabilities`` has shape (samples,)
-    and sums to one. ``statistic`` says what of an interval is forecast: its mean rate, or the
-    largest rate within it.
+    and sums to one. ``statistic`` says what of an interval is forecast: its mean rate, the
+    largest rate within it, or the rate of Poisson arrivals that need as much as it does
+    (``markopt.forecasting.CarriedRate``).
 
     Raises:
         DataError: shapes do not fit, a rate is negative or not finite, or probabilities do not

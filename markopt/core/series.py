@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from markopt.core.arrays import Floats, frozen_floats
 from markopt.errors import DataError
@@ -16,14 +17,17 @@ class RateSeries:
     """Mean request rates, requests/s, of consecutive intervals of ``interval_s`` from ``start_s``.
 
     ``rate_rps`` has shape (n,). NaN marks an interval without data ("no data is not zero load").
+    ``within_rps``, where it is known, holds the rates in the equal bins that each interval consists
+    of, shape (n, bins), NaN for a bin without data.
 
     Raises:
-        DataError: a rate is negative or infinite.
+        DataError: a rate is negative or infinite, or the bins' shape does not fit.
     """
 
     start_s: float
     interval_s: float
     rate_rps: Floats
+    within_rps: Floats | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rate_rps", frozen_floats(self.rate_rps))
@@ -35,6 +39,19 @@ class RateSeries:
                 f"RateSeries: rates must be finite and not negative, got "
                 f"{self.rate_rps[bad[0]]} at interval {bad[0]}"
             )
+        if self.within_rps is not None:
+            self._check_within(self.within_rps)
+
+    def _check_within(self, rates_rps: NDArray[np.float64]) -> None:
+        within = frozen_floats(rates_rps)
+        object.__setattr__(self, "within_rps", within)
+        if within.ndim != 2 or len(within) != len(self.rate_rps):
+            raise DataError(
+                f"RateSeries: within_rps must have shape ({len(self.rate_rps)}, bins), got "
+                f"{within.shape}"
+            )
+        if np.any(within < 0.0) or np.any(np.isinf(within)):
+            raise DataError("RateSeries: within_rps must be finite and not negative, or NaN")
 
     def __len__(self) -> int:
         return len(self.rate_rps)
@@ -47,20 +64,27 @@ class RateSeries:
     def before(self, now_s: float) -> Self:
         """Return the intervals that have ended by ``now_s``: all that a policy may see then."""
         count = int(np.floor((now_s - self.start_s) / self.interval_s + 1e-9))
-        return type(self)(self.start_s, self.interval_s, self.rate_rps[: max(count, 0)])
+        return self.part(0, max(count, 0))
 
     def between(self, start_s: float, end_s: float) -> Self:
         """Return the intervals that lie wholly within [start_s, end_s)."""
         first = max(int(np.ceil((start_s - self.start_s) / self.interval_s - 1e-9)), 0)
         last = int(np.floor((end_s - self.start_s) / self.interval_s + 1e-9))
+        return self.part(first, max(last, first))
+
+    def part(self, first: int, last: int) -> Self:
+        """Return the intervals ``first`` to ``last - 1``."""
         return type(self)(
             self.start_s + first * self.interval_s,
             self.interval_s,
-            self.rate_rps[first : max(last, first)],
+            self.rate_rps[first:last],
+            None if self.within_rps is None else self.within_rps[first:last],
         )
 
     def extended(self, other: Self) -> Self:
         """Return this series with ``other``, which must start where this one ends, appended.
+
+        Where only one of them knows the rates within its intervals, the other's are NaN.
 
         Raises:
             DataError: the grids do not fit together.
@@ -73,5 +97,24 @@ class RateSeries:
                 f"{self.interval_s} s, got a start of {other.start_s} s and {other.interval_s} s"
             )
         return type(self)(
-            self.start_s, self.interval_s, np.concatenate([self.rate_rps, other.rate_rps])
+            self.start_s,
+            self.interval_s,
+            np.concatenate([self.rate_rps, other.rate_rps]),
+            self._within_extended(other),
+        )
+
+    def _within_extended(self, other: RateSeries) -> NDArray[np.float64] | None:
+        known = [part.within_rps for part in (self, other) if part.within_rps is not None]
+        if not known:
+            return None
+        bins = sorted({within.shape[1] for within in known})
+        if len(bins) > 1:
+            raise DataError(f"RateSeries: intervals must have equally many bins, got {bins}")
+        return np.concatenate(
+            [
+                np.full((len(part), bins[0]), np.nan)
+                if part.within_rps is None
+                else part.within_rps
+                for part in (self, other)
+            ]
         )

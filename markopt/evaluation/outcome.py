@@ -71,8 +71,10 @@ def _forecast(intervals: tuple[IntervalRecord, ...], interval_s: float) -> dict[
     low = np.array([r.forecast_p05_rps for r in intervals])
     high = np.array([r.forecast_p95_rps for r in intervals])
     mean = np.array([r.forecast_mean_rps for r in intervals])
+    losses = np.array([r.pinball for r in intervals])
+    scored = losses[np.isfinite(losses)]
     return {
-        "pinball": finite(float(np.nanmean([r.pinball for r in intervals]))),
+        "pinball": float(scored.mean()) if len(scored) else None,
         "coverage_90": finite(float(np.mean((low <= rate) & (rate <= high)))),
         "mean_error_rps": finite(float(np.mean(mean - rate))),
     }

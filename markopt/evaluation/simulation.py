@@ -75,9 +75,13 @@ class SimulatedClouds:
                 f"cloud.bin_s: must divide controller.interval_s ({interval_s:g} s), "
                 f"got {self.settings.bin_s:g}"
             )
-        drawn = realised_rates(workload, block_s, arrival_generator(seed))
-        rates = drawn.rate_rps[: len(drawn) // blocks * blocks].reshape(-1, blocks).mean(axis=1)
-        return RateSeries(drawn.start_s, interval_s, rates)
+        return realised_rates(
+            workload,
+            interval_s,
+            arrival_generator(seed),
+            block_s=block_s,
+            bin_s=self.settings.bin_s,
+        )
 
     def expected_offers(self, offers: tuple[Offer, ...], workload: Workload) -> tuple[Offer, ...]:
         """Return the offers at the prices and hazards that policies may expect at the start."""

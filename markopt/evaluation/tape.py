@@ -46,12 +46,7 @@ def record_tape(
     for k in range(len(realized)):
         began = time.perf_counter()
         if k:
-            step = RateSeries(
-                realized.start_s + (k - 1) * realized.interval_s,
-                realized.interval_s,
-                realized.rate_rps[k - 1 : k],
-            )
-            forecaster.update(step)
+            forecaster.update(realized.part(k - 1, k))
         forecasts.append(forecaster.forecast(horizon, samples, rng))
         wall_s.append(time.perf_counter() - began)
         if on_step is not None:

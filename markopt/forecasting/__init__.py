@@ -14,6 +14,7 @@ from markopt.forecasting.protocol import Forecaster
 if TYPE_CHECKING:
     from markopt.forecasting.arima import Arima
     from markopt.forecasting.calibration import Calibrated
+    from markopt.forecasting.carried_rate import CarriedRate
     from markopt.forecasting.combination import Combination
     from markopt.forecasting.drift import Drift
     from markopt.forecasting.ewma import Ewma
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Arima",
     "Calibrated",
+    "CarriedRate",
     "Combination",
     "Drift",
     "Ewma",
@@ -48,6 +50,7 @@ __all__ = [
 _MODULE_OF = {
     "Arima": "arima",
     "Calibrated": "calibration",
+    "CarriedRate": "carried_rate",
     "Combination": "combination",
     "Drift": "drift",
     "Ewma": "ewma",

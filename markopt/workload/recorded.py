@@ -6,13 +6,20 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from markopt.core import RateSeries
 from markopt.errors import DataError
 from markopt.workload.processes import CountSource, PoissonSource, ReplaySource
 from markopt.workload.protocol import ArrivalSource, Workload
 from markopt.workload.reader import read_trace
-from markopt.workload.settings import check_at_least, check_choice, check_positive
+from markopt.workload.settings import (
+    BIN_S,
+    bins_within,
+    check_at_least,
+    check_choice,
+    check_positive,
+)
 from markopt.workload.span import Span, choose_span
 from markopt.workload.trace import GAP_RULES, GapRule, RequestTrace, Trace
 
@@ -148,7 +155,22 @@ def history_of(trace: Trace, span: Span, scale: float, history_gaps: HistoryGaps
     rates_rps = scale * trace.mean_rates(*where)
     if history_gaps == "nan":
         rates_rps[trace.gap_shares(*where) > 0.5] = np.nan
-    return RateSeries(span.history_start_s, span.interval_s, rates_rps)
+    within_rps = _rates_within(trace, span, scale)
+    return RateSeries(span.history_start_s, span.interval_s, rates_rps, within_rps)
+
+
+def _rates_within(trace: Trace, span: Span, scale: float) -> NDArray[np.float64] | None:
+    """Return the rates in the bins of each interval, NaN in gaps; None where the trace is coarse.
+
+    What bridges a gap is a line: it says nothing about bursts, whatever the history's gaps hold.
+    """
+    bins = bins_within(span.interval_s, BIN_S)
+    if bins is None or bins < 2 or trace.bin_s > BIN_S * (1.0 + 1e-9):
+        return None
+    where = (span.history_start_s, BIN_S, bins * span.history_intervals)
+    rates_rps = scale * trace.mean_rates(*where)
+    rates_rps[trace.gap_shares(*where) > 0.0] = np.nan
+    return rates_rps.reshape(-1, bins)
 
 
 def _binned_source(trace: Trace, span: Span, scale: float, thin: Thinning) -> ArrivalSource:

@@ -11,6 +11,15 @@ from numpy.typing import NDArray
 
 from markopt.errors import ConfigError
 
+BIN_S = 5.0
+"""Width of the bins within an interval that a history tells of: what observations have, too."""
+
+
+def bins_within(interval_s: float, bin_s: float) -> int | None:
+    """Return how many bins an interval consists of, None where they do not divide it."""
+    bins = round(interval_s / bin_s)
+    return bins if bins >= 1 and abs(bins * bin_s - interval_s) <= 1e-9 * interval_s else None
+
 
 def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -128,6 +128,29 @@ def test_the_forecaster_is_told_each_ended_interval_once():
     ]
 
 
+def test_the_forecaster_is_told_the_bins_of_each_interval_missing_ones_as_no_data():
+    told = []
+
+    class Listening(LastValue):
+        def update(self, observed):
+            told.append(observed)
+            super().update(observed)
+
+    arrivals = list(range(24))
+    episode(arrivals, until_s=180.0, forecaster=Listening([]), monitor=False)
+    assert told[0].within_rps.tolist() == [[n / 5.0 for n in arrivals[:12]]]
+    assert [len(observed.within_rps[0]) for observed in told] == [12, 12]
+
+
+def test_a_forecast_of_what_must_be_carried_is_not_scored_by_one_interval():
+    class Carried(LastValue):
+        def forecast(self, horizon, samples, rng):
+            return dataclasses.replace(super().forecast(horizon, samples, rng), statistic="carried")
+
+    records, _, _ = episode([50] * 24, until_s=120.0, forecaster=Carried([]), monitor=False)
+    assert all(math.isnan(record.pinball) for record in records)
+
+
 def test_ready_and_billed_counts_are_those_after_the_actions():
     targets = iter([{"small": 4, "spot": 0}, {"small": 1, "spot": 1}])
     records, backend, _ = episode([], rule=lambda _: next(targets), until_s=120.0, monitor=False)

@@ -219,3 +219,32 @@ def test_the_twitter_trace_gives_thirteen_days_of_history_and_a_day_to_serve(rea
     drawn = realised_rates(workload, 300.0, np.random.default_rng(1))
     assert len(drawn) == 282
     assert np.all(drawn.rate_rps > 20.0)
+
+
+def test_the_history_has_the_rates_in_the_bins_of_each_interval_but_for_gaps(write_trace):
+    rates_rps = 20.0 + 10.0 * np.sin(np.arange(1200) / 7.0)
+    missing = range(300, 330)
+    path = write_trace(counts_text(rates_rps, bin_s=1, left_out=missing))
+    history = TraceWorkload(path, gaps="hold", evaluate_s=300.0).build().history
+    assert history.within_rps.shape == (15, 12)
+    counts = np.rint(rates_rps)[:900].reshape(15, 12, 5).mean(axis=2)
+    known = np.isfinite(history.within_rps)
+    assert np.flatnonzero(~known).tolist() == list(range(60, 66))
+    np.testing.assert_allclose(history.within_rps[known], counts[known])
+
+
+def test_a_trace_of_coarser_bins_tells_nothing_of_what_lies_within(hour):
+    assert TraceWorkload(hour).build().history.within_rps is None
+
+
+@pytest.mark.parametrize("block_s", [60.0, 5.0, 2.0, 30.0])
+def test_realised_bins_are_the_counts_of_the_arrivals_whatever_the_blocks(hour, block_s):
+    workload = TraceWorkload(hour, evaluate_s=300.0).build()
+    drawn = realised_rates(workload, 60.0, np.random.default_rng(1), block_s=block_s)
+    process, rng = workload.new_arrivals(), np.random.default_rng(1)
+    starts_s = workload.start_s + block_s * np.arange(round(300.0 / block_s))
+    times_s = np.concatenate([process.arrivals(s, s + block_s, rng) for s in starts_s])
+    edges_s = workload.start_s + 5.0 * np.arange(61)
+    expected = np.histogram(times_s, edges_s)[0].reshape(5, 12) / 5.0
+    np.testing.assert_allclose(drawn.within_rps, expected)
+    np.testing.assert_allclose(drawn.rate_rps, expected.mean(axis=1))
