@@ -222,18 +222,24 @@ class HoltWinters:
         values = logs.tolist()
         with_season = period > 1
 
-        def squares(free: Array) -> float:
-            smoothing = Smoothing.of(free, with_trend=self.trend, with_season=with_season)
-            errors, _ = smoothed(values, start, smoothing)
+        searched = np.array([True, self.trend, with_season, self.trend])
+
+        def smoothing_of(found: Array) -> Smoothing:
+            free = np.array(_START)
+            free[searched] = found
+            return Smoothing.of(free, with_trend=self.trend, with_season=with_season)
+
+        def squares(found: Array) -> float:
+            errors, _ = smoothed(values, start, smoothing_of(found))
             return float(np.log(np.nansum(np.square(errors)) + 1e-12))
 
         found = minimize(
             squares,
-            np.array(_START),
+            np.array(_START)[searched],
             method="Nelder-Mead",
             options={"maxfev": self.max_evaluations, "xatol": 0.02, "fatol": 1e-5},
         )
-        self._smoothing = Smoothing.of(found.x, with_trend=self.trend, with_season=with_season)
+        self._smoothing = smoothing_of(found.x)
         errors, self._state = smoothed(values, start, self._smoothing)
         self._first_error = len(history) - len(values)
         self._errors = GrowingArray(1)
