@@ -134,9 +134,7 @@ class Combination:
         paths = np.stack([*(one.paths_rps for one in drawn), mixed])
         self._asked[len(history)] = np.log1p(paths)
         self._longest = max(self._longest, horizon)
-        return Forecast.equally_likely(
-            history.end_s, history.interval_s, mixed, drawn[0].statistic
-        )
+        return Forecast.equally_likely(history.end_s, history.interval_s, mixed, drawn[0].statistic)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -149,9 +147,7 @@ class Combination:
         """What was lost so far, by the mixture and by each member."""
         require_fitted("Combination", self._history)
         mean = (self._losses / max(self._scored, 1)).tolist()
-        return Regret(
-            self._scored, mean[-1], dict(zip(self.forecasters, mean[:-1], strict=True))
-        )
+        return Regret(self._scored, mean[-1], dict(zip(self.forecasters, mean[:-1], strict=True)))
 
     def bound(self, switches: int = 0) -> float:
         """Return what the mixture can at most lose beyond the best sequence of members, in sum.

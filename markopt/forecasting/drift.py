@@ -75,9 +75,7 @@ class Drift:
         lead = min(count - history.last_observed, LONGEST_LEAD)
         steps = np.arange(lead, lead + horizon)
         held = self._held[: self._count]
-        origins = np.arange(
-            max(count - memory - horizon, window + 1), count - lead - horizon + 2
-        )
+        origins = np.arange(max(count - memory - horizon, window + 1), count - lead - horizon + 2)
         known = ~np.isnan(history.logs[origins - 1]) & ~np.isnan(held[origins - 1 - window])
 
         def lines(chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], Array]:

@@ -96,9 +96,7 @@ MAKERS: dict[str, Callable[[RateSeries, Path], Forecaster]] = {
     "statsforecast_mstl": lambda rates, folder: StatsForecast(
         "MSTL", (1800.0,), 6, window_s=7200.0, forward_s=3600.0, errors_s=14400.0
     ),
-    "stl_arima": lambda rates, folder: StlArima(
-        1800.0, (1, 0, 0), 7200.0, None, max_iterations=10
-    ),
+    "stl_arima": lambda rates, folder: StlArima(1800.0, (1, 0, 0), 7200.0, None, max_iterations=10),
     "mark_lstm": lambda rates, folder: MarkLstm(
         4, 10, 3, errors_s=14400.0, cache_folder=str(folder)
     ),

@@ -40,9 +40,7 @@ def test_a_difference_that_predicts_the_next_is_learned(tmp_path: Path) -> None:
 
 def test_the_mean_of_noise_is_the_mean_difference(tmp_path: Path) -> None:
     rates = 500.0 + np.cumsum(np.random.default_rng(0).choice([-1.0, 2.0], 400))
-    model = small(tmp_path, epochs=10, learning_rate=5e-3).fit(
-        RateSeries(0.0, INTERVAL_S, rates)
-    )
+    model = small(tmp_path, epochs=10, learning_rate=5e-3).fit(RateSeries(0.0, INTERVAL_S, rates))
     steps = np.arange(1, 6)
     np.testing.assert_allclose(model.point_rps(), rates[-1] + 0.5 * steps, atol=1.5)
 

@@ -49,7 +49,9 @@ def test_the_weights_of_ewma_halve_every_half_life(logs: list[float], half_life_
 
 def test_every_ewma_path_is_the_level_with_one_stretch_of_its_past_errors() -> None:
     logs = np.log1p(burst_series(120).rate_rps)
-    levels = np.array([np.log1p(Ewma().fit(series_of(logs[: n + 1])).level_rps) for n in range(120)])
+    levels = np.array(
+        [np.log1p(Ewma().fit(series_of(logs[: n + 1])).level_rps) for n in range(120)]
+    )
     drawn = np.log1p(Ewma().fit(series_of(logs)).forecast(4, 30, rng()).paths_rps)
     possible = np.array([logs[o + 1 : o + 5] - levels[o] for o in range(116)])
     for path in drawn - levels[-1]:

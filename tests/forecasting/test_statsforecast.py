@@ -118,10 +118,11 @@ def test_settings_out_of_range_are_config_errors() -> None:
 def test_without_statsforecast_the_error_names_the_extra() -> None:
     code = (
         "import sys; sys.modules['statsforecast'] = None\n"
-        "from tests.forecasting.test_smoothing import burst_series\n"
+        "import numpy as np\n"
+        "from markopt.core import RateSeries\n"
         "from markopt.errors import ConfigError\n"
         "from markopt.forecasting import StatsForecast\n"
-        "try: StatsForecast(window_s=7200.0).fit(burst_series())\n"
+        "try: StatsForecast(window_s=7200.0).fit(RateSeries(0.0, 60.0, np.ones(200)))\n"
         "except ConfigError as error: print(error)\n"
     )
     answer = subprocess.run(
