@@ -1,8 +1,9 @@
-"""Holt-Winters: level, damped trend and season, moved on by every error; errors drawn in stretches."""
+"""Holt-Winters: level, damped trend and season; paths from stretches of past errors."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 from typing import Self, final
 
 import numpy as np
@@ -64,7 +65,7 @@ class Smoothing:
 
 @dataclass
 class SmoothingState:
-    """Level, trend and season (period,) of log(1 + rate); ``phase`` is that of the next interval."""
+    """Level, trend and season (period,) of log(1 + rate); the next interval has ``phase``."""
 
     level: float
     trend: float
@@ -76,7 +77,7 @@ class SmoothingState:
         trend = smoothing.damping * self.trend
         expected = self.level + trend
         error = log_rate - expected - self.seasons[self.phase]
-        if error == error:  # NaN, no data, is not equal to itself
+        if not isnan(error):
             self.level = expected + smoothing.level * error
             self.trend = trend + smoothing.trend * error
             self.seasons[self.phase] += smoothing.season * error
@@ -146,8 +147,8 @@ class HoltWinters:
         known, needed = int(np.isfinite(observed.logs[-window:]).sum()), max(2 * period, 10)
         if known < needed:
             raise DataError(
-                f"HoltWinters: a period of {period} intervals needs a history of at least {needed} "
-                f"intervals with data in its window, got {known}"
+                f"HoltWinters: a period of {period} intervals needs a history of at least "
+                f"{needed} intervals with data in its window, got {known}"
             )
         self._history = observed
         self._estimate()
@@ -184,8 +185,8 @@ class HoltWinters:
         origins = whole_origins(history, origins, 1, length)
         if not len(origins):
             raise DataError(
-                f"HoltWinters: {horizon} steps need a past stretch of {length} intervals with data, "
-                f"got {len(history)} intervals without one"
+                f"HoltWinters: {horizon} steps need a past stretch of {length} intervals with "
+                f"data, got {len(history)} intervals without one"
             )
         rows = systematic_choice(rng, samples, origins)[:, None] - self._first_error
         errors = self._errors.rows[rows + np.arange(length), 0]

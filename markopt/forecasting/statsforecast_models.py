@@ -28,7 +28,7 @@ class StatsForecast:
 
     The model is fitted to the last ``window_s`` and then moved on with its own ``forward``, which
     keeps the parameters. MSTL would decompose anew at each ``forward``: here the seasons of the
-    last fit are repeated, as its own ``predict`` does, and its trend model is moved on. statsforecast
+    last fit are repeated, as its own ``predict`` does, and its trend model moves on. statsforecast
     gives no joint paths: whole error paths of past forecasts are added to its mean. Those from
     before a fit are made with the parameters of that fit and are a little too small for it. Gaps
     are bridged by straight lines in its input, and never count as outcomes.
@@ -89,7 +89,7 @@ class StatsForecast:
         """Fit the model and make the forecasts of the recent past.
 
         Raises:
-            ConfigError: statsforecast is not installed, or a span is not a multiple of the interval.
+            ConfigError: statsforecast is not installed, or a span is no multiple of the interval.
             DataError: the window holds fewer than two periods and a horizon of intervals with data.
         """
         window = self._steps("window_s", history.interval_s)
@@ -142,7 +142,7 @@ class StatsForecast:
                 f"forecaster.horizon: forecasts of {horizon} intervals were asked for, got "
                 f"{self.horizon}"
             )
-        paths = self._past.paths("StatsForecast", history, self._center[:horizon], samples, rng)
+        paths = self._past.paths(history, self._center[:horizon], samples, rng)
         return Forecast.equally_likely(history.end_s, history.interval_s, paths)
 
     def center(self, horizon: int) -> Array:
