@@ -114,7 +114,7 @@ class MarkLstm:
         low, high = float(np.nanmin(changes)), float(np.nanmax(changes))
         self._range = (low, high if high > low else low + 1.0)
         settings = {k: v for k, v in vars(self).items() if not k.startswith("_")}
-        settings.pop("cache_folder")
+        del settings["cache_folder"], settings["errors_s"]  # neither changes a weight
         key = content_key(history, settings, (__file__,), torch.__version__)
         with _one_thread():
             arrays = cached_arrays(

@@ -96,8 +96,7 @@ class StatsForecast:
         errors = self._steps("errors_s", history.interval_s)
         self._steps("forward_s", history.interval_s)
         observed = ObservedHistory("StatsForecast", history)
-        known = int(np.isfinite(observed.logs[-window:]).sum())
-        needed = 2 * max(self._periods(history.interval_s)) + self.horizon + 10
+        known, needed = self._known(observed), self._needed(history.interval_s)
         if known < needed:
             raise DataError(
                 f"StatsForecast: {self.model} needs a history of at least {needed} intervals with "
@@ -123,9 +122,10 @@ class StatsForecast:
             history.append(RateSeries(at, observed.interval_s, rate))
             self._past.remember(before, self._center)
             self._since_fit += 1
-            if self.refit_every is not None and self._since_fit >= self.refit_every:
+            due = self.refit_every is not None and self._since_fit >= self.refit_every
+            if due and self._known(history) >= self._needed(history.interval_s):
                 self._estimate()
-            else:
+            else:  # a window that is mostly gap is no reason to forget what was fitted
                 self._center = self._forwarded(len(history))
 
     def forecast(self, horizon: int, samples: int, rng: np.random.Generator) -> Forecast:
@@ -149,6 +149,13 @@ class StatsForecast:
         """Return the model's mean of log(1 + rate) of the next intervals, (horizon,)."""
         require_fitted("StatsForecast", self._history)
         return self._center[:horizon].copy()
+
+    def _known(self, history: ObservedHistory) -> int:
+        window = self._steps("window_s", history.interval_s)
+        return int(np.isfinite(history.logs[-window:]).sum())
+
+    def _needed(self, interval_s: float) -> int:
+        return 2 * max(self._periods(interval_s)) + self.horizon + 10
 
     def _steps(self, key: str, interval_s: float) -> int:
         return steps_of("StatsForecast", key, float(getattr(self, key)), interval_s)
