@@ -44,12 +44,14 @@ def estimated(
         DataError: no finite parameters were found.
     """
     from statsmodels.tsa.statespace.sarimax import SARIMAX
+    from threadpoolctl import threadpool_limits
 
     # A stationary model needs a level: the window's mean is steadier than a fitted intercept.
     stationary = order[1] + seasonal_order[1] == 0
     level = float(np.nanmean(values)) if stationary else 0.0
     model = SARIMAX(values - level, order=order, seasonal_order=seasonal_order)
-    with warnings.catch_warnings():
+    # Its matrices are a few numbers wide: more threads of BLAS only wait for each other, for long.
+    with warnings.catch_warnings(), threadpool_limits(limits=1, user_api="blas"):
         # Poor starting values and an early end are routine; ``converged`` tells the latter.
         warnings.simplefilter("ignore")
         result = model.fit(start_params=start, disp=False, maxiter=max_iterations)

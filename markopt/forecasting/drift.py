@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Self, final
 
 import numpy as np
@@ -85,13 +86,12 @@ class Drift:
         # Just after fit, gaps at its end may leave the window to start before the history.
         center = _line(held, last, min(window, int(last[0])), steps)[0]
         paths = error_paths(
-            "Drift",
             history,
             whole_origins(history, origins[known], lead, horizon),
             lines,
             np.where(np.isnan(center), held[last], center),
-            samples,
-            rng,
+            samples=samples,
+            rng=rng,
         )
         return Forecast.equally_likely(history.end_s, history.interval_s, paths)
 
@@ -103,7 +103,7 @@ class Drift:
             self._held = np.concatenate([self._held[:first], np.empty(2 * last - first)])
         value = self._held[first - 1] if first else np.nan
         for index, log_rate in enumerate(history.logs[first:].tolist(), start=first):
-            value = log_rate if log_rate == log_rate else value
+            value = value if isnan(log_rate) else log_rate
             self._held[index] = value
         self._count = last
 

@@ -83,7 +83,6 @@ class PastForecasts:
 
     def paths(
         self,
-        name: str,
         history: ObservedHistory,
         center: Array,
         samples: int,
@@ -100,22 +99,21 @@ class PastForecasts:
             self._origins[rows], whole_origins(history, self._origins[rows], 1, len(center))
         )
         return error_paths(
-            name,
             history,
             rows[whole],
             lambda chosen: (self._origins[chosen], self._centers[chosen, : len(center)]),
             center,
-            samples,
-            rng,
+            samples=samples,
+            rng=rng,
         )
 
 
 def error_paths(
-    name: str,
     history: ObservedHistory,
     candidates: Indices,
     forecasts: Callable[[Indices], tuple[Indices, Array]],
     center: Array,
+    *,
     samples: int,
     rng: np.random.Generator,
 ) -> Array:
@@ -129,8 +127,8 @@ def error_paths(
     """
     if not len(candidates):
         raise DataError(
-            f"{name}: {len(center)} steps need a past forecast whose next {len(center)} intervals "
-            f"all have data, got {len(history)} intervals without one"
+            f"{history.name}: {len(center)} steps need a past forecast whose next {len(center)} "
+            f"intervals all have data, got {len(history)} intervals without one"
         )
     first, past = forecasts(systematic_choice(rng, samples, candidates))
     errors = history.logs[first[:, None] + np.arange(len(center))] - past

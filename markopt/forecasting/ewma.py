@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Self, final
 
 import numpy as np
@@ -68,13 +69,12 @@ class Ewma:
         origins = np.arange(max(count - memory - horizon, 1), count - lead - horizon + 2)
         origins = origins[~np.isnan(history.logs[origins - 1])]
         paths = error_paths(
-            "Ewma",
             history,
             whole_origins(history, origins, lead, horizon),
             lambda chosen: (chosen + lead - 1, levels[chosen - 1][:, None]),
             np.full(horizon, levels[-1]),
-            samples,
-            rng,
+            samples=samples,
+            rng=rng,
         )
         return Forecast.equally_likely(history.end_s, history.interval_s, paths)
 
@@ -90,6 +90,6 @@ class Ewma:
         kept = 0.5 ** (history.interval_s / self.half_life_s)
         level = float(self._levels.rows[-1, 0]) if len(self._levels) else np.nan
         for log_rate in history.logs[len(self._levels) :].tolist():
-            if log_rate == log_rate:  # NaN, no data, is not equal to itself
-                level = log_rate if np.isnan(level) else log_rate + kept * (level - log_rate)
+            if not isnan(log_rate):
+                level = log_rate if isnan(level) else log_rate + kept * (level - log_rate)
             self._levels.append((level,))

@@ -1,8 +1,9 @@
-"""Holt-Winters: level, damped trend and season, moved on by every error; errors drawn in stretches."""
+"""Holt-Winters: level, damped trend and season; paths from stretches of past errors."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 from typing import Self, final
 
 import numpy as np
@@ -64,7 +65,7 @@ class Smoothing:
 
 @dataclass
 class SmoothingState:
-    """Level, trend and season (period,) of log(1 + rate); ``phase`` is that of the next interval."""
+    """Level, trend and season (period,) of log(1 + rate); the next interval has ``phase``."""
 
     level: float
     trend: float
@@ -76,7 +77,7 @@ class SmoothingState:
         trend = smoothing.damping * self.trend
         expected = self.level + trend
         error = log_rate - expected - self.seasons[self.phase]
-        if error == error:  # NaN, no data, is not equal to itself
+        if not isnan(error):
             self.level = expected + smoothing.level * error
             self.trend = trend + smoothing.trend * error
             self.seasons[self.phase] += smoothing.season * error
@@ -146,8 +147,8 @@ class HoltWinters:
         known, needed = int(np.isfinite(observed.logs[-window:]).sum()), max(2 * period, 10)
         if known < needed:
             raise DataError(
-                f"HoltWinters: a period of {period} intervals needs a history of at least {needed} "
-                f"intervals with data in its window, got {known}"
+                f"HoltWinters: a period of {period} intervals needs a history of at least "
+                f"{needed} intervals with data in its window, got {known}"
             )
         self._history = observed
         self._estimate()
@@ -184,8 +185,8 @@ class HoltWinters:
         origins = whole_origins(history, origins, 1, length)
         if not len(origins):
             raise DataError(
-                f"HoltWinters: {horizon} steps need a past stretch of {length} intervals with data, "
-                f"got {len(history)} intervals without one"
+                f"HoltWinters: {horizon} steps need a past stretch of {length} intervals with "
+                f"data, got {len(history)} intervals without one"
             )
         rows = systematic_choice(rng, samples, origins)[:, None] - self._first_error
         errors = self._errors.rows[rows + np.arange(length), 0]
@@ -222,18 +223,24 @@ class HoltWinters:
         values = logs.tolist()
         with_season = period > 1
 
-        def squares(free: Array) -> float:
-            smoothing = Smoothing.of(free, with_trend=self.trend, with_season=with_season)
-            errors, _ = smoothed(values, start, smoothing)
+        searched = np.array([True, self.trend, with_season, self.trend])
+
+        def smoothing_of(found: Array) -> Smoothing:
+            free = np.array(_START)
+            free[searched] = found
+            return Smoothing.of(free, with_trend=self.trend, with_season=with_season)
+
+        def squares(found: Array) -> float:
+            errors, _ = smoothed(values, start, smoothing_of(found))
             return float(np.log(np.nansum(np.square(errors)) + 1e-12))
 
         found = minimize(
             squares,
-            np.array(_START),
+            np.array(_START)[searched],
             method="Nelder-Mead",
             options={"maxfev": self.max_evaluations, "xatol": 0.02, "fatol": 1e-5},
         )
-        self._smoothing = Smoothing.of(found.x, with_trend=self.trend, with_season=with_season)
+        self._smoothing = smoothing_of(found.x)
         errors, self._state = smoothed(values, start, self._smoothing)
         self._first_error = len(history) - len(values)
         self._errors = GrowingArray(1)

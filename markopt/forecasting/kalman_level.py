@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log
+from math import isnan, log
 from typing import Self, final
 
 import numpy as np
@@ -27,7 +27,7 @@ class KalmanLevel:
     """Local level of log(1 + rate), variances by maximum likelihood.
 
     y = level + noise, the level a random walk (Durbin and Koopman, Time Series Analysis by State
-    Space Methods, 2nd ed., chapter 2; the likelihood is the diffuse one concentrated over the scale,
+    Space Methods, 2nd ed., chapter 2; the diffuse likelihood is concentrated over the scale,
     section 2.10.2). Gaps only let the level wander on.
 
     Args:
@@ -136,7 +136,7 @@ def _filtered(logs: list[float], ratio: float) -> tuple[float, float, float, flo
     level, variance = 0.0, -1.0  # negative: diffuse, nothing was observed yet
     squares, determinant, count = 0.0, 0.0, 0
     for value in logs:
-        if value == value:  # NaN, no data, is not equal to itself
+        if not isnan(value):
             if variance < 0.0:
                 level, variance = value, 1.0
             else:

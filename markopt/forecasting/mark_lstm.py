@@ -1,9 +1,10 @@
-"""MArk's LSTM as released: one lag of differences in, fifty steps out, trained on squared errors."""
+"""MArk's LSTM as released: one lag of differences in, fifty steps out, least squares."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isnan
 from typing import Any, Self, final
 
 import numpy as np
@@ -41,12 +42,12 @@ class MarkLstm:
     """The predictor of MArk's released code (github.com/marcoszh/MArk-Project): a baseline.
 
     The rate is differenced once and scaled to [-1, 1]; an LSTM of ``units`` sees one lag of it and
-    gives the next ``steps`` differences, which are summed up from the last rate; mean squared error,
-    Adam at 1e-3, 50 epochs. That is a point forecast. So that it fits the protocol, the spread is
-    ours: whole error paths that the same network made in the past, in log(1 + rate); those of the
-    history are of data that it was trained on. Ours too, since the release was not run here, are the
-    batch size (assumed), and that states start at zero for every forecast. After an interval
-    without data the last known rate and a difference of zero stand in.
+    gives the next ``steps`` differences, which are summed up from the last rate; mean squared
+    error, Adam at 1e-3, 50 epochs. That is a point forecast. So that it fits the protocol, the
+    spread is ours: whole error paths that the same network made in the past, in log(1 + rate);
+    those of the history are of data that it was trained on. Ours too, as the release was not run
+    here, are the batch size (assumed), and that states start at zero for every forecast. After an
+    interval without data the last known rate and a difference of zero stand in.
 
     Args:
         units: of the LSTM; 32 or 64 in the release.
@@ -113,7 +114,7 @@ class MarkLstm:
         low, high = float(np.nanmin(changes)), float(np.nanmax(changes))
         self._range = (low, high if high > low else low + 1.0)
         settings = {k: v for k, v in vars(self).items() if not k.startswith("_")}
-        settings.pop("cache_folder")
+        del settings["cache_folder"], settings["errors_s"]  # neither changes a weight
         key = content_key(history, settings, (__file__,), torch.__version__)
         with _one_thread():
             arrays = cached_arrays(
@@ -152,7 +153,7 @@ class MarkLstm:
                 f"forecaster.steps: forecasts of {horizon} intervals need a network trained for as "
                 f"many, got {self.steps}"
             )
-        paths = self._past.paths("MarkLstm", history, self._center[:horizon], samples, rng)
+        paths = self._past.paths(history, self._center[:horizon], samples, rng)
         return Forecast.equally_likely(history.end_s, history.interval_s, paths)
 
     def point_rps(self) -> Array:
@@ -162,7 +163,7 @@ class MarkLstm:
 
     def _observe(self, rate_rps: float) -> None:
         """Take in one interval."""
-        if rate_rps != rate_rps:  # NaN, no data, is not equal to itself
+        if isnan(rate_rps):
             self._difference, self._known = 0.0, False
             return
         self._difference = rate_rps - self._rate if self._known else 0.0
@@ -189,7 +190,8 @@ class MarkLstm:
             ahead = self._network(torch.from_numpy(self._scaled(differences))).numpy()
         low, high = self._range
         changes = low + (ahead.astype(np.float64) + 1.0) * (high - low) / 2.0
-        return np.log1p(np.maximum(rates[:, None] + np.cumsum(changes, axis=1), 0.0))
+        logs: Array = np.log1p(np.maximum(rates[:, None] + np.cumsum(changes, axis=1), 0.0))
+        return logs
 
     def _scaled(self, differences: Array) -> NDArray[np.float32]:
         low, high = self._range
@@ -206,7 +208,9 @@ class MarkLstm:
         generator = torch.Generator().manual_seed(self.seed + 1)
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
         for _ in range(self.epochs):
-            for rows in torch.randperm(len(given), generator=generator).split(self.batch_size):
+            for rows in torch.split(
+                torch.randperm(len(given), generator=generator), self.batch_size
+            ):
                 loss = nn.functional.mse_loss(network(given[rows]), wanted[rows])
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]

@@ -28,7 +28,7 @@ class StatsForecast:
 
     The model is fitted to the last ``window_s`` and then moved on with its own ``forward``, which
     keeps the parameters. MSTL would decompose anew at each ``forward``: here the seasons of the
-    last fit are repeated, as its own ``predict`` does, and its trend model is moved on. statsforecast
+    last fit are repeated, as its own ``predict`` does, and its trend model moves on. statsforecast
     gives no joint paths: whole error paths of past forecasts are added to its mean. Those from
     before a fit are made with the parameters of that fit and are a little too small for it. Gaps
     are bridged by straight lines in its input, and never count as outcomes.
@@ -89,15 +89,14 @@ class StatsForecast:
         """Fit the model and make the forecasts of the recent past.
 
         Raises:
-            ConfigError: statsforecast is not installed, or a span is not a multiple of the interval.
+            ConfigError: statsforecast is not installed, or a span is no multiple of the interval.
             DataError: the window holds fewer than two periods and a horizon of intervals with data.
         """
         window = self._steps("window_s", history.interval_s)
         errors = self._steps("errors_s", history.interval_s)
         self._steps("forward_s", history.interval_s)
         observed = ObservedHistory("StatsForecast", history)
-        known = int(np.isfinite(observed.logs[-window:]).sum())
-        needed = 2 * max(self._periods(history.interval_s)) + self.horizon + 10
+        known, needed = self._known(observed), self._needed(history.interval_s)
         if known < needed:
             raise DataError(
                 f"StatsForecast: {self.model} needs a history of at least {needed} intervals with "
@@ -123,9 +122,10 @@ class StatsForecast:
             history.append(RateSeries(at, observed.interval_s, rate))
             self._past.remember(before, self._center)
             self._since_fit += 1
-            if self.refit_every is not None and self._since_fit >= self.refit_every:
+            due = self.refit_every is not None and self._since_fit >= self.refit_every
+            if due and self._known(history) >= self._needed(history.interval_s):
                 self._estimate()
-            else:
+            else:  # a window that is mostly gap is no reason to forget what was fitted
                 self._center = self._forwarded(len(history))
 
     def forecast(self, horizon: int, samples: int, rng: np.random.Generator) -> Forecast:
@@ -142,13 +142,20 @@ class StatsForecast:
                 f"forecaster.horizon: forecasts of {horizon} intervals were asked for, got "
                 f"{self.horizon}"
             )
-        paths = self._past.paths("StatsForecast", history, self._center[:horizon], samples, rng)
+        paths = self._past.paths(history, self._center[:horizon], samples, rng)
         return Forecast.equally_likely(history.end_s, history.interval_s, paths)
 
     def center(self, horizon: int) -> Array:
         """Return the model's mean of log(1 + rate) of the next intervals, (horizon,)."""
         require_fitted("StatsForecast", self._history)
         return self._center[:horizon].copy()
+
+    def _known(self, history: ObservedHistory) -> int:
+        window = self._steps("window_s", history.interval_s)
+        return int(np.isfinite(history.logs[-window:]).sum())
+
+    def _needed(self, interval_s: float) -> int:
+        return 2 * max(self._periods(interval_s)) + self.horizon + 10
 
     def _steps(self, key: str, interval_s: float) -> int:
         return steps_of("StatsForecast", key, float(getattr(self, key)), interval_s)
