@@ -287,4 +287,6 @@ def test_the_committed_tables_are_small_and_draw_the_figure(scripts, tmp_path):
 
 def test_the_table_of_the_page_is_made_from_the_committed_results(scripts):
     page = (ROOT / "docs" / "forecasting.md").read_text(encoding="utf-8")
-    assert scripts("experiments")["page_table"](RESULTS) in page
+    study = scripts("experiments")
+    assert study["page_table"](RESULTS) in page
+    assert study["page_timing"](RESULTS) in page
