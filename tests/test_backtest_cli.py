@@ -207,6 +207,22 @@ def test_spans_need_a_workload_that_has_them(here, capsys):
     assert "need a workload with 'evaluate_s'" in capsys.readouterr().err
 
 
+def test_a_forecaster_of_ones_own_is_selected_by_its_class(here, monkeypatch, capsys):
+    page = (ROOT / "docs" / "forecasting.md").read_text(encoding="utf-8")
+    code = page.split("```python")[1].split("```")[0]
+    (here / "my_forecasters.py").write_text(code)
+    monkeypatch.syspath_prepend(str(here))
+    own = ["forecaster._target_=my_forecasters.Drift", "~forecaster.errors_s"]
+    chosen = ["forecaster=last_value", *own, "+forecaster.window=60"]
+    assert main(["backtest", "output=out", *SMALL, *chosen]) == 0
+    summary = json.loads((here / "out" / "summary.json").read_text())
+    assert list(summary["forecasters"]) == summary["settings"]["forecasters"] == ["Drift"]
+    capsys.readouterr()
+    both = ["forecaster=last_value,seasonal_naive"]
+    line = fails(capsys, *both, "forecaster._target_=markopt.forecasting.SeasonalNaive")
+    assert "takes the place of one option" in line
+
+
 def test_a_sweep_writes_a_folder_for_each_job(here):
     sweep = ["-m", "forecaster=last_value,oracle", "backtest.samples=10,20", "output=sweep"]
     own = [entry for entry in SMALL if not entry.startswith("backtest.samples")]
