@@ -27,7 +27,7 @@ from study_tables import markdown as table_of
 
 from markopt.assembly import check_seed
 from markopt.backtest_assembly import BacktestParts
-from markopt.composition import take_lists
+from markopt.composition import compose, options, take_lists
 from markopt.errors import ConfigError, DataError
 from markopt.evaluation.backtest import BacktestFiles, backtest, read_backtest, write_backtest
 from markopt.evaluation.backtest.tables import markdown, warnings
@@ -36,6 +36,9 @@ from markopt.evaluation.tabulation import csv_text
 
 Row = dict[str, Any]
 OVERALL, STEPS, PIT, TIMING, TABLE = "traces.csv", "steps.csv", "pit.csv", "timing.csv", "table.md"
+LATER = ("drift", "ewma", "holt_winters", "kalman_level", "statsforecast", "combination")
+"""Forecasters that are judged where the configuration has them."""
+
 SOME_STEPS = 15
 """The first steps, over which a prototype's losses are known."""
 
@@ -73,8 +76,8 @@ def run(arguments: Sequence[str]) -> Path:
         MarkoptError: a setting is wrong, or no trace is there.
     """
     overrides, lists = take_lists(arguments, ("traces", "forecaster", "output"))
-    if lists["forecaster"] is not None:
-        overrides.append(f"backtest.forecasters=[{','.join(lists['forecaster'])}]")
+    names = lists["forecaster"] or with_new_ones()
+    overrides.append(f"backtest.forecasters=[{','.join(names)}]")
     target = Path("results/backtest" if lists["output"] is None else lists["output"][0])
     wanted = lists["traces"] or list(TRACES)
     found: dict[str, BacktestFiles] = {}
@@ -95,6 +98,12 @@ def run(arguments: Sequence[str]) -> Path:
     print((target / TABLE).read_text(encoding="utf-8"))
     print(target)
     return target
+
+
+def with_new_ones() -> list[str]:
+    """Return the forecasters of the configuration, and those of ``LATER`` that exist."""
+    named = [str(name) for name in compose(["experiment=backtest"]).config.backtest.forecasters]
+    return [*named, *(name for name in LATER if name in options("forecaster"))]
 
 
 def _data() -> Path:
