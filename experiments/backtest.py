@@ -27,7 +27,7 @@ from study_tables import markdown as table_of
 
 from markopt.assembly import check_seed
 from markopt.backtest_assembly import BacktestParts
-from markopt.composition import take_lists
+from markopt.composition import compose, options, take_lists
 from markopt.errors import ConfigError, DataError
 from markopt.evaluation.backtest import BacktestFiles, backtest, read_backtest, write_backtest
 from markopt.evaluation.backtest.tables import markdown, warnings
@@ -36,6 +36,9 @@ from markopt.evaluation.tabulation import csv_text
 
 Row = dict[str, Any]
 OVERALL, STEPS, PIT, TIMING, TABLE = "traces.csv", "steps.csv", "pit.csv", "timing.csv", "table.md"
+LATER = ("drift", "ewma", "holt_winters", "kalman_level", "statsforecast", "combination")
+"""Forecasters that are judged where the configuration has them."""
+
 SOME_STEPS = 15
 """The first steps, over which a prototype's losses are known."""
 
@@ -73,8 +76,8 @@ def run(arguments: Sequence[str]) -> Path:
         MarkoptError: a setting is wrong, or no trace is there.
     """
     overrides, lists = take_lists(arguments, ("traces", "forecaster", "output"))
-    if lists["forecaster"] is not None:
-        overrides.append(f"backtest.forecasters=[{','.join(lists['forecaster'])}]")
+    names = lists["forecaster"] or with_new_ones()
+    overrides.append(f"backtest.forecasters=[{','.join(names)}]")
     target = Path("results/backtest" if lists["output"] is None else lists["output"][0])
     wanted = lists["traces"] or list(TRACES)
     found: dict[str, BacktestFiles] = {}
@@ -95,6 +98,12 @@ def run(arguments: Sequence[str]) -> Path:
     print((target / TABLE).read_text(encoding="utf-8"))
     print(target)
     return target
+
+
+def with_new_ones() -> list[str]:
+    """Return the forecasters of the configuration, and those of ``LATER`` that exist."""
+    named = [str(name) for name in compose(["experiment=backtest"]).config.backtest.forecasters]
+    return [*named, *(name for name in LATER if name in options("forecaster"))]
 
 
 def _data() -> Path:
@@ -200,26 +209,26 @@ def timing(label: str, files: BacktestFiles, name: str) -> Row:
         "trace": label,
         "forecaster": name,
         "fit_s": round(entry["fit_s"], 2),
+        "fit_cpu_s": round(entry["fit_cpu_s"], 2),
         "update_median_ms": ms("update_s", "median"),
         "update_p98_ms": ms("update_s", "p98"),
         "forecast_median_ms": ms("forecast_s", "median"),
         "forecast_p98_ms": ms("forecast_s", "p98"),
         "interval_mean_ms": round(1000.0 * entry["interval_s"], 3),
+        "interval_cpu_ms": round(1000.0 * entry["interval_cpu_s"], 3),
     }
 
 
 def page_table(folder: Path) -> str:
-    """Return the table of ``docs/forecasting.md`` from a study's ``traces.csv`` and ``timing.csv``.
+    """Return the table of ``docs/forecasting.md`` from a study's ``traces.csv``.
 
     Losses are of log(1 + rate); a change is against the trace's first forecaster.
     """
-    clocks = {(row["trace"], row["forecaster"]): row for row in _read(folder / TIMING)}
     rows = []
     first: dict[str, float] = {}
     for row in _read(folder / OVERALL):
         loss = float(row["pinball_log"])
         base = first.setdefault(row["trace"], loss)
-        clock = clocks[row["trace"], row["forecaster"]]
         rows.append(
             {
                 "trace": row["trace"],
@@ -233,11 +242,25 @@ def page_table(folder: Path) -> str:
                 "peak error": f"{100.0 * float(row['peak_error']):.0f} %",
                 "90 % band": f"{100.0 * float(row['coverage_90']):.1f} %",
                 "90 % PIT": f"{100.0 * float(row['pit_within_90']):.1f} %",
-                "ms": f"{float(clock['interval_mean_ms']):.1f}",
-                "fit s": f"{float(clock['fit_s']):.0f}",
             }
         )
     return table_of(rows)
+
+
+def page_timing(folder: Path) -> str:
+    """Return the table of clock readings of ``docs/forecasting.md`` from ``timing.csv``."""
+    return table_of(
+        [
+            {
+                "forecaster": row["forecaster"],
+                "update, median ms": f"{float(row['update_median_ms']):.2f}",
+                "forecast, median ms": f"{float(row['forecast_median_ms']):.2f}",
+                "both, mean ms": f"{float(row['interval_mean_ms']):.2f}",
+                "of which CPU, ms": f"{float(row['interval_cpu_ms']):.2f}",
+            }
+            for row in _read(folder / TIMING)
+        ]
+    )
 
 
 def _read(path: Path) -> list[dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, final, get_type_hints
 
@@ -41,14 +42,18 @@ def backtest_settings(config: DictConfig) -> BacktestSettings:
 class BacktestParts:
     """Makes the parts of a backtest from overrides: one configuration per forecaster.
 
+    A forecaster is named by its option, or by its class where that was overridden.
+
     Raises:
         ConfigError: an override has no effect here, a forecaster is no option of its group, or a
             setting does not exist for every one of them.
     """
 
     def __init__(self, overrides: Sequence[str]) -> None:
+        own_class = False
         for override in parse(overrides):
             key = override.key_or_group.partition("@")[0]
+            own_class |= key == "forecaster._target_"
             if not any(key == known or key.startswith(f"{known}.") for known in BACKTEST_KEYS):
                 raise ConfigError(
                     f"{key}: markopt backtest does not depend on it; it takes "
@@ -63,7 +68,14 @@ class BacktestParts:
             except ConfigError as error:
                 raise ConfigError(f"{error} (of forecaster '{name}')") from None
             instantiate(config.forecaster, "forecaster")  # a mistake shows before any work is done
-            self._sections[name] = config.forecaster
+            label = config.forecaster["_target_"].rpartition(".")[2] if own_class else name
+            if label in self._sections:
+                raise ConfigError(
+                    f"forecaster._target_: a class of your own takes the place of one option, got "
+                    f"{', '.join(self.settings.forecasters)}"
+                )
+            self._sections[label] = config.forecaster
+        self.settings = dataclasses.replace(self.settings, forecasters=tuple(self._sections))
 
     def makers(self) -> dict[str, Callable[[], Forecaster]]:
         """Return what makes each forecaster, not yet fitted."""

@@ -13,11 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figure_style import Row, chosen, distinct, legend_below, look, main, plt, read_rows, values
+from figure_style import (
+    Row,
+    chosen,
+    distinct,
+    legend_below,
+    look,
+    main,
+    plt,
+    read_rows,
+    use_log_scale,
+    values,
+)
 
 HONEST = {"color": "#3b3f46", "linewidth": 0.8, "linestyle": (0, (1, 2)), "zorder": 0}
 LABELS = (
-    "Pinball loss, relative\nto the first",
+    "Pinball loss over that\nof the first (log)",
     "Within 90 % band, %",
     "PIT density",
 )
@@ -43,7 +54,8 @@ def draw(folder: Path) -> Any:
         column[0].set_title(trace.replace("_", " "))
     for line, label in zip(grid, LABELS, strict=True):
         line[0].set_ylabel(label)
-    grid[0, 0].set_ylim(bottom=0.0)
+    for axes in grid[0]:
+        use_log_scale(axes)
     grid[1, 0].set_ylim(top=100.0)
     grid[2, 0].set_ylim(0.0, pit_top(pit))
     legend_below(figure, fullest(grid[0], len(names)))

@@ -20,17 +20,22 @@ from markopt.forecasting.protocol import Forecaster
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Reading = tuple[float, float]
 BATCH = 64
 """Forecasts that are scored at once."""
 
 
 @dataclass
 class Clock:
-    """Clock readings of one forecaster, seconds; never part of a result that is to repeat."""
+    """Clock readings of one forecaster, seconds; never part of a result that is to repeat.
 
-    fit_s: list[float] = field(default_factory=list)
-    update_s: list[float] = field(default_factory=list)
-    forecast_s: list[float] = field(default_factory=list)
+    Each is a pair: elapsed time, and CPU time of this process (which a busy machine lengthens far
+    less).
+    """
+
+    fit_s: list[Reading] = field(default_factory=list)
+    update_s: list[Reading] = field(default_factory=list)
+    forecast_s: list[Reading] = field(default_factory=list)
 
 
 def equal_paths(forecast: Forecast) -> NDArray[np.float64]:
@@ -104,8 +109,8 @@ def roll(
     return Measures.joined(found), clock
 
 
-def _timed(readings: list[float], work: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
-    began = time.perf_counter()
+def _timed(readings: list[Reading], work: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
+    began, began_cpu = time.perf_counter(), time.process_time()
     result = work(*args, **more)
-    readings.append(time.perf_counter() - began)
+    readings.append((time.perf_counter() - began, time.process_time() - began_cpu))
     return result
