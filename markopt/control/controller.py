@@ -18,6 +18,7 @@ from markopt.control.record import IntervalRecord, MonitorDecision
 from markopt.control.score import first_step_quantiles_rps, pinball_loss
 from markopt.control.settings import ControllerSettings
 from markopt.control.shortfall import Shortfalls
+from markopt.control.silence import SilenceWatch
 from markopt.control.situation import IntervalCounts, Situation
 from markopt.control.weights import FunctionShare
 from markopt.core import (
@@ -67,8 +68,9 @@ class Controller:
     ``on_interval`` is called with each record as its interval ends (progress bars,
     ``DecisionLog.append``).
 
-    No data is not zero load: where an interval's bins did not come, the forecaster is told NaN and
-    the next plan may launch but not terminate. Where the planner's solver fails the fleet is held;
+    No data is not zero load: where an interval's bins did not come, or read zero as nobody expected
+    (see ``SilenceWatch``), the forecaster is told NaN and the next plan may launch but not
+    terminate. Where the planner's solver fails the fleet is held;
     a planner that proves that no plan exists ends the run.
 
     Raises:
@@ -111,6 +113,9 @@ class Controller:
             history=history,
             limits=settings.limits,
             shortfalls=Shortfalls(avoid_s=settings.avoid_refused_s),
+        )
+        self._silence = SilenceWatch(
+            history, suspect_s=settings.suspect_silence_s, chance=settings.suspect_chance
         )
         self._memory = RecentActions(offers, remember_s=settings.remember_actions_s)
         self._monitor: SloMonitor | None = None
@@ -173,6 +178,11 @@ class Controller:
         reactions, seen_last = self._pass_time(begin_s, until_s, decision.actions)
         self._observation = seen_last
         counts = self._situation.close_interval(begin_s, until_s)
+        suspicion = self._silence.suspicion(
+            begin_s, until_s, counts.arrivals, counts.rate_rps, decision.problem.forecast
+        )
+        if suspicion:
+            counts = self._situation.disbelieve(counts, suspicion)
         self._ended = counts
         whole = until_s - begin_s >= self._settings.interval_s * (1.0 - 1e-6)
         self._clock_s = until_s if whole else math.nan
@@ -187,7 +197,8 @@ class Controller:
         )
 
     def _decide(self, begin_s: float, seen: Observation) -> _Decision:
-        frozen = self._learn(begin_s)
+        missing = self._learn(begin_s)
+        frozen = bool(missing)
         started_s = time.perf_counter()
         forecast = self._forecaster.forecast(
             self._settings.horizon, self._settings.samples, self._rng
@@ -205,9 +216,7 @@ class Controller:
             plan = self._hold(problem, str(error))
         plan_wall_s = time.perf_counter() - started_s
         if frozen:
-            plan = dataclasses.replace(
-                plan, reason=f"{plan.reason}; scale-in frozen: load data before {begin_s} s missing"
-            )
+            plan = dataclasses.replace(plan, reason=f"{plan.reason}; scale-in frozen: {missing}")
         actions = actuate(
             plan,
             seen,
@@ -236,18 +245,20 @@ class Controller:
             plan_wall_s,
         )
 
-    def _learn(self, begin_s: float) -> bool:
-        """Tell the forecaster about the ended interval; return whether scale-in must freeze."""
+    def _learn(self, begin_s: float) -> str:
+        """Tell the forecaster about the ended interval; return why scale-in must freeze, or ''."""
         ended = self._ended
         if ended is None:
-            return False
+            return ""
         interval_s = self._settings.interval_s
         self._last_rate_rps = ended.rate_rps
         self._forecaster.update(
             RateSeries(begin_s - interval_s, interval_s, np.array([ended.rate_rps]))
         )
         self._ended = None
-        return not ended.complete
+        if ended.complete:
+            return ""
+        return ended.suspicion or f"load data before {begin_s} s missing"
 
     def _hold(self, problem: Problem, cause: str) -> Plan:
         """Return a plan that keeps the fleet, and replaces what is under notice.

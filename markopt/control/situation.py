@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -40,7 +40,8 @@ class IntervalCounts:
     The counts are those that arrived with the interval's observations, late reports of earlier
     bins included, so that over a run nothing is lost. ``rate_rps`` and ``bin_rps`` speak of the
     interval's own bins only; the rate is NaN where fewer than half of them came. ``complete`` is
-    False where more than one bin is missing: then the load may be unknown.
+    False where more than one bin is missing: then the load may be unknown. ``suspicion`` says why
+    an interval that reads zero is not believed: its rate is NaN then, too.
     """
 
     arrivals: int
@@ -50,6 +51,7 @@ class IntervalCounts:
     rate_rps: float
     bin_rps: tuple[float, ...]
     complete: bool
+    suspicion: str = ""
 
 
 def fleet_state(observation: Observation, offers: Sequence[Offer]) -> FleetState:
@@ -164,6 +166,13 @@ class Situation:
         self._bins.clear()
         self._totals = [0, 0, 0, 0]
         return counts
+
+    def disbelieve(self, counts: IntervalCounts, suspicion: str) -> IntervalCounts:
+        """Return the counts of the interval just closed as no data, and forget its rate."""
+        if self._recent_rps and not math.isnan(counts.rate_rps):
+            self._recent_rps.pop()
+        self._recent_bin_rps = ()
+        return replace(counts, rate_rps=math.nan, bin_rps=(), complete=False, suspicion=suspicion)
 
     def planned(self, plan: Plan) -> None:
         """Remember the saturation throughput that a plan wants now, and at its horizon's end."""
