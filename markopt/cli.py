@@ -1,4 +1,4 @@
-"""The command line: ``run``, ``compare``, ``characterize``, ``plan``, ``report``, ``data``, …"""
+"""The command line: run, compare, characterize, plan, report, data check, version."""
 
 from __future__ import annotations
 

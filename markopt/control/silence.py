@@ -53,8 +53,8 @@ class SilenceWatch:
             return ""
         expected = forecast.mean_rps()[0] * (end_s - start_s)
         return (
-            f"no request since {self._since_s:g} s where {expected:.0f} per interval were forecast, "
-            f"taken for no data for {self._suspect_s:g} s"
+            f"no request since {self._since_s:g} s where {expected:.0f} per interval were "
+            f"forecast, taken for no data for {self._suspect_s:g} s"
         )
 
     def _unlikely(self, length_s: float, forecast: Forecast) -> bool:

@@ -61,7 +61,7 @@ def stuck_values(bins: Bins) -> list[Finding]:
 
     Chance is the largest of: the value's share of the trace, the share of repeats in the trace and
     in the 60 bins on each side; a Poisson process must fail as well. Three other runs of half the
-    length or more make any run believable: some callers are timers.
+    length or more make any run believable (some callers are timers), as does half of the trace.
     """
     same = np.concatenate([[False], bins.counts[1:] == bins.counts[:-1]]) & bins.joined
     same &= bins.counts > 0.0
@@ -77,7 +77,8 @@ def stuck_values(bins: Bins) -> list[Finding]:
     found = []
     for first, last in runs[possible].tolist():
         length = last - first  # the run's first value is the bin before
-        if len(rising) - int(np.searchsorted(rising, 0.5 * length)) - 1 >= _SIMILAR:
+        similar = len(rising) - int(np.searchsorted(rising, 0.5 * length)) - 1
+        if similar >= _SIMILAR or 2 * length >= len(bins):
             continue
         share = float(frequency[np.searchsorted(values, bins.counts[first])] - length) / len(bins)
         repeated = (repeats - length + 1.0) / (steps - length + 2.0)
