@@ -27,10 +27,10 @@ class LevelTracker:
     Dynamically tuned adaptive conformal inference (DtACI: Gibbs and Candes, Journal of Machine
     Learning Research 25, 2024, algorithm 2) on the quantile of scores, as conformal PID control has
     it (Angelopoulos, Candes and Tibshirani, NeurIPS 2023). Each expert follows the quantile by
-    gradient steps of its own gain; one more rests on the mean absolute score of the last twenty outcomes
-    or so and follows only the shape. Experts are weighted by the pinball loss of what they had said
-    when the forecast was made, over the last ``window`` outcomes, with a share for each so that
-    none is lost. A slow correction adds up what the weighted mean misses: its coverage is exact in
+    gradient steps of its own gain; one more rests on the mean absolute score of the last twenty
+    outcomes or so and follows only the shape. Experts are weighted by the pinball loss of what they
+    had said when the forecast was made, over the last ``window`` outcomes, with a share for each so
+    that none is lost. A slow correction adds up what the weighted mean misses: its coverage is exact in
     the long run. State and work are O(horizon x levels x experts), whatever the past.
     """
 
