@@ -30,8 +30,8 @@ class LevelTracker:
     gradient steps of its own gain; one more rests on the mean absolute score of the last twenty
     outcomes or so and follows only the shape. Experts are weighted by the pinball loss of what they
     had said when the forecast was made, over the last ``window`` outcomes, with a share for each so
-    that none is lost. A slow correction adds up what the weighted mean misses: its coverage is exact in
-    the long run. State and work are O(horizon x levels x experts), whatever the past.
+    that none is lost. A slow correction adds up what the weighted mean misses: unless it meets its
+    bound, no miss lasts. State and work are O(horizon x levels x experts), whatever the past.
     """
 
     def __init__(self, levels: Sequence[float], gains: Sequence[float], window: int) -> None:
