@@ -30,6 +30,9 @@ app = typer.Typer(
     help="Provision machine-learning inference in the cloud at least cost under a latency SLO.",
 )
 
+data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at trace files.")
+app.add_typer(data_app, name="data")
+
 
 @app.command(context_settings=PASS_THROUGH, options_metavar="[--help] [-m] [KEY=VALUE ...]")
 def run(
@@ -111,6 +114,23 @@ def report(
     from markopt.evaluation.report import report_folder
 
     typer.echo(str(report_folder(folder)))
+
+
+@data_app.command("check")
+def data_check(
+    file: Annotated[Path, typer.Argument(help="A trace: CSV or gzipped CSV.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Look for dirty data in a trace: gaps, silences, counters, copies, changes of unit."""
+    from markopt.workload.quality.listing import check_file, findings_json, findings_table
+
+    trace, findings = check_file(file)
+    if as_json:
+        typer.echo(findings_json(str(file), trace, findings))
+        return
+    from rich.console import Console
+
+    Console().print(findings_table(str(file), trace, findings))
 
 
 @app.command()

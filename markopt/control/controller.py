@@ -18,6 +18,7 @@ from markopt.control.record import IntervalRecord, MonitorDecision, RefusedPlan
 from markopt.control.score import first_step_quantiles_rps, pinball_loss
 from markopt.control.settings import ControllerSettings
 from markopt.control.shortfall import Shortfalls
+from markopt.control.silence import SilenceWatch
 from markopt.control.situation import IntervalCounts, Situation
 from markopt.control.weights import FunctionShare
 from markopt.core import (
@@ -70,8 +71,9 @@ class Controller:
     ``on_interval`` is called with each record as its interval ends (progress bars,
     ``DecisionLog.append``).
 
-    No data is not zero load: where an interval's bins did not come, the forecaster is told NaN and
-    the next plan may launch but not terminate. Where the planner's solver fails the fleet is held;
+    No data is not zero load: where an interval's bins did not come, or read zero as nobody expected
+    (see ``SilenceWatch``), the forecaster is told NaN and the next plan may launch but not
+    terminate. Where the planner's solver fails the fleet is held;
     a planner that proves that no plan exists ends the run.
 
     Raises:
@@ -114,6 +116,9 @@ class Controller:
             history=history,
             limits=settings.limits,
             shortfalls=Shortfalls(avoid_s=settings.avoid_refused_s),
+        )
+        self._silence = SilenceWatch(
+            history, suspect_s=settings.suspect_silence_s, chance=settings.suspect_chance
         )
         self._memory = RecentActions(offers, remember_s=settings.remember_actions_s)
         self._monitor: SloMonitor | None = None
@@ -176,6 +181,11 @@ class Controller:
         reactions, seen_last = self._pass_time(begin_s, until_s, decision.actions)
         self._observation = seen_last
         counts = self._situation.close_interval(begin_s, until_s)
+        suspicion = self._silence.suspicion(
+            begin_s, until_s, counts.arrivals, counts.rate_rps, decision.problem.forecast
+        )
+        if suspicion:
+            counts = self._situation.disbelieve(counts, suspicion)
         self._ended = counts
         whole = until_s - begin_s >= self._settings.interval_s * (1.0 - 1e-6)
         self._clock_s = until_s if whole else math.nan
@@ -190,7 +200,7 @@ class Controller:
 
     def _decide(self, begin_s: float, seen: Observation) -> _Decision:
         """Plan and apply; where launches lack capacity, plan again at once with what is left."""
-        frozen = self._learn(begin_s)
+        missing = self._learn(begin_s)
         started_s = time.perf_counter()
         forecast = self._forecaster.forecast(
             self._settings.horizon, self._settings.samples, self._rng
@@ -202,7 +212,8 @@ class Controller:
             )
         if self._share is not None:
             self._share.expect(forecast)
-        decision = self._attempt(begin_s, seen, forecast, frozen, decision_id=f"plan-{begin_s:.3f}")
+        name = f"plan-{begin_s:.3f}"
+        decision = self._attempt(begin_s, seen, forecast, missing, decision_id=name)
         earlier: list[RefusedPlan] = []
         plan_wall_s = decision.plan_wall_s
         while decision.report.insufficient and 1 + len(earlier) < self._settings.plans_at_once:
@@ -210,8 +221,8 @@ class Controller:
                 RefusedPlan(decision.plan.first_step(), decision.actions, decision.report)
             )
             seen = self._memory.complete(self._backend.observe())
-            decision_id = f"plan-{begin_s:.3f}-{len(earlier) + 1}"
-            decision = self._attempt(begin_s, seen, forecast, frozen, decision_id=decision_id)
+            decision_id = f"{name}-{len(earlier) + 1}"
+            decision = self._attempt(begin_s, seen, forecast, missing, decision_id=decision_id)
             plan_wall_s += decision.plan_wall_s
         self._situation.planned(decision.plan)
         self._last_plan = decision.plan
@@ -227,11 +238,12 @@ class Controller:
         begin_s: float,
         seen: Observation,
         forecast: Forecast,
-        frozen: bool,
+        missing: str,
         *,
         decision_id: str,
     ) -> _Decision:
-        """Make a plan and carry its first step out."""
+        """Make a plan and carry its first step out; what is ``missing`` freezes scale-in."""
+        frozen = bool(missing)
         problem = self._situation.problem(begin_s, seen, forecast)
         started_s = time.perf_counter()
         try:
@@ -240,9 +252,7 @@ class Controller:
             plan = self._hold(problem, str(error))
         plan_wall_s = time.perf_counter() - started_s
         if frozen:
-            plan = dataclasses.replace(
-                plan, reason=f"{plan.reason}; scale-in frozen: load data before {begin_s} s missing"
-            )
+            plan = dataclasses.replace(plan, reason=f"{plan.reason}; scale-in frozen: {missing}")
         actions = actuate(
             plan,
             seen,
@@ -261,11 +271,11 @@ class Controller:
             seen, problem, plan, actions, report, frozen, self._last_rate_rps, plan_wall_s
         )
 
-    def _learn(self, begin_s: float) -> bool:
-        """Tell the forecaster about the ended interval; return whether scale-in must freeze."""
+    def _learn(self, begin_s: float) -> str:
+        """Tell the forecaster about the ended interval; return why scale-in must freeze, or ''."""
         ended = self._ended
         if ended is None:
-            return False
+            return ""
         interval_s = self._settings.interval_s
         self._last_rate_rps = ended.rate_rps
         self._forecaster.update(
@@ -274,7 +284,9 @@ class Controller:
             )
         )
         self._ended = None
-        return not ended.complete
+        if ended.complete:
+            return ""
+        return ended.suspicion or f"load data before {begin_s} s missing"
 
     def _hold(self, problem: Problem, cause: str) -> Plan:
         """Return a plan that keeps the fleet, and replaces what is under notice.

@@ -27,7 +27,9 @@ class ControllerSettings:
     the ``weight_quantile`` of the forecast, at every decision and look of the monitor. An offer
     that was refused for want of capacity is not asked for again for ``avoid_refused_s`` (see
     ``Shortfalls``; 0: at every decision, as MArk does), and up to ``replans`` plans are made at
-    once without it.
+    once without it. An interval without a request whose chance is below
+    ``suspect_chance`` is taken for no data, for ``suspect_silence_s`` at most (see
+    ``SilenceWatch``; 0: never).
 
     Raises:
         ConfigError: a value is out of range or of the wrong kind; the text names the key.
@@ -51,6 +53,8 @@ class ControllerSettings:
     weight_quantile: float = 0.95
     avoid_refused_s: float = 300.0
     replans: int = 5
+    suspect_silence_s: float = 600.0
+    suspect_chance: float = 1e-6
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -59,11 +63,11 @@ class ControllerSettings:
                 raise ConfigError(f"controller.{key}: must be at least 1, got {getattr(self, key)}")
         if not self.interval_s > 0.0:
             raise ConfigError(f"controller.interval_s: must be positive, got {self.interval_s}")
-        if not self.remember_actions_s >= 0.0:
-            raise ConfigError(
-                "controller.remember_actions_s: must not be negative, got "
-                f"{self.remember_actions_s}"
-            )
+        for key in ("remember_actions_s", "avoid_refused_s", "suspect_silence_s", "replans"):
+            if not getattr(self, key) >= 0.0:
+                raise ConfigError(
+                    f"controller.{key}: must not be negative, got {getattr(self, key)}"
+                )
         if not 0.0 <= self.make_before_break_share <= 1.0:
             raise ConfigError(
                 "controller.make_before_break_share: must lie in [0, 1], got "
@@ -78,16 +82,9 @@ class ControllerSettings:
             raise ConfigError(
                 f"controller.data_plane: expected 'bouncer' or 'weighted', got '{self.data_plane}'"
             )
-        if self.replans < 0:
-            raise ConfigError(f"controller.replans: must not be negative, got {self.replans}")
-        if not self.avoid_refused_s >= 0.0:
-            raise ConfigError(
-                f"controller.avoid_refused_s: must not be negative, got {self.avoid_refused_s}"
-            )
-        if not 0.0 < self.weight_quantile < 1.0:
-            raise ConfigError(
-                f"controller.weight_quantile: must lie in (0, 1), got {self.weight_quantile}"
-            )
+        for key in ("weight_quantile", "suspect_chance"):
+            if not 0.0 < getattr(self, key) < 1.0:
+                raise ConfigError(f"controller.{key}: must lie in (0, 1), got {getattr(self, key)}")
         check_monitor(
             self.monitor_weight, self.monitor_threshold_share, self.monitor_cool_down_rounds
         )

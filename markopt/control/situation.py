@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -41,8 +41,9 @@ class IntervalCounts:
     The counts are those that arrived with the interval's observations, late reports of earlier
     bins included, so that over a run nothing is lost. ``rate_rps`` and ``bin_rps`` speak of the
     interval's own bins only; the rate is NaN where fewer than half of them came. ``complete`` is
-    False where more than one bin is missing: then the load may be unknown. ``bins`` is how many
-    there should be.
+    False where more than one bin is missing: then the load may be unknown. ``suspicion`` says why
+    an interval that reads zero is not believed: its rate is NaN then, too. ``bins`` is how many
+    bins there should be.
     """
 
     arrivals: int
@@ -53,10 +54,11 @@ class IntervalCounts:
     bin_rps: tuple[float, ...]
     complete: bool
     bins: int
+    suspicion: str = ""
 
     def within_rps(self) -> NDArray[np.float64] | None:
         """Return the bins' rates, shape (1, bins), NaN for those that are missing; None: none."""
-        if not self.bin_rps:
+        if not self.bin_rps or self.suspicion:
             return None
         rates_rps = np.full((1, self.bins), np.nan)
         newest = self.bin_rps[-self.bins :]
@@ -177,6 +179,13 @@ class Situation:
         self._bins.clear()
         self._totals = [0, 0, 0, 0]
         return counts
+
+    def disbelieve(self, counts: IntervalCounts, suspicion: str) -> IntervalCounts:
+        """Return the counts of the interval just closed as no data, and forget its rate."""
+        if self._recent_rps and not math.isnan(counts.rate_rps):
+            self._recent_rps.pop()
+        self._recent_bin_rps = ()
+        return replace(counts, rate_rps=math.nan, bin_rps=(), complete=False, suspicion=suspicion)
 
     def planned(self, plan: Plan) -> None:
         """Remember the saturation throughput that a plan wants now, and at its horizon's end."""

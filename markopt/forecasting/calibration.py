@@ -62,8 +62,8 @@ class Calibrated:
         self,
         forecaster: Forecaster,
         levels: Sequence[float] = DEFAULT_LEVELS,
-        gains: Sequence[float] = (0.01, 0.04, 0.15),
-        window: int = 60,
+        gains: Sequence[float] = (0.002, 0.01, 0.1),
+        window: int = 480,
     ) -> None:
         self.forecaster = forecaster
         self.levels = levels

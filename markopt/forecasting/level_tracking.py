@@ -13,7 +13,7 @@ from markopt.forecasting.score_map import LARGEST_SCORE
 
 Array = NDArray[np.float64]
 
-_FAST_MEMORY = 20.0  # outcomes that the quickest expert's location and width rest on
+_FAST_MEMORY = 20.0  # outcomes that the quickest expert's width rests on
 _SHAPE_GAIN = 0.02
 _LEAST_WIDTH, _LARGEST_WIDTH = 0.1, 5.0
 _LARGEST_CORRECTION = 3.0
@@ -27,11 +27,11 @@ class LevelTracker:
     Dynamically tuned adaptive conformal inference (DtACI: Gibbs and Candes, Journal of Machine
     Learning Research 25, 2024, algorithm 2) on the quantile of scores, as conformal PID control has
     it (Angelopoulos, Candes and Tibshirani, NeurIPS 2023). Each expert follows the quantile by
-    gradient steps of its own gain; one more holds location and width of the last twenty outcomes or
-    so and follows only the shape. Experts are weighted by the pinball loss of what they had said
-    when the forecast was made, over the last ``window`` outcomes, with a share for each so that
-    none is lost. A slow correction adds up what the weighted mean misses: its coverage is exact in
-    the long run. State and work are O(horizon x levels x experts), whatever the past.
+    gradient steps of its own gain; one more rests on the mean absolute score of the last twenty
+    outcomes or so and follows only the shape. Experts are weighted by the pinball loss of what they
+    had said when the forecast was made, over the last ``window`` outcomes, with a share for each so
+    that none is lost. A slow correction adds up what the weighted mean misses: unless it meets its
+    bound, no miss lasts. State and work are O(horizon x levels x experts), whatever the past.
     """
 
     def __init__(self, levels: Sequence[float], gains: Sequence[float], window: int) -> None:
@@ -44,7 +44,6 @@ class LevelTracker:
         self.weights = np.zeros((0, count, experts))
         self.correction = np.zeros((0, count))
         self._squared_loss = np.zeros((0, count))
-        self._location = np.zeros(0)
         self._width = np.zeros(0)
 
     @property
@@ -63,14 +62,12 @@ class LevelTracker:
         self.weights = _extended(self.weights, added, np.full_like(identity, 1.0 / experts))
         self.correction = _extended(self.correction, added, np.zeros(len(self._levels)))
         self._squared_loss = _extended(self._squared_loss, added, np.ones(len(self._levels)))
-        self._location = _extended(self._location, added, np.zeros(()))
         self._width = _extended(self._width, added, np.ones(()))
 
     def experts(self, horizon: int) -> Array:
         """Return each expert's scores, (horizon, levels, experts)."""
         known = self.thresholds[:horizon].copy()
         known[..., -1] *= self._width[:horizon, None]
-        known[..., -1] += self._location[:horizon, None]
         return np.clip(known, -LARGEST_SCORE, LARGEST_SCORE)
 
     def combined(self, experts: Array) -> Array:
@@ -120,11 +117,9 @@ class LevelTracker:
         self.weights[steps] = (1.0 - share) * weights + share / experts
 
     def _follow(self, steps: NDArray[np.int64], score: Array) -> None:
-        off = score - self._location[steps]
-        self._location[steps] += off / _FAST_MEMORY
         width = self._width[steps]
         self._width[steps] = np.clip(
-            width + (_NORMAL_WIDTH * np.abs(off) - width) / _FAST_MEMORY,
+            width + (_NORMAL_WIDTH * np.abs(score) - width) / _FAST_MEMORY,
             _LEAST_WIDTH,
             _LARGEST_WIDTH,
         )

@@ -12,6 +12,8 @@ from markopt.core import RateSeries
 from markopt.errors import DataError
 from markopt.workload.processes import CountSource, PoissonSource, ReplaySource
 from markopt.workload.protocol import ArrivalSource, Workload
+from markopt.workload.quality import Finding, masked_intervals
+from markopt.workload.quality.rule import QUALITY_RULES, QualityRule, judge_quality
 from markopt.workload.reader import read_trace
 from markopt.workload.settings import (
     BIN_S,
@@ -41,6 +43,10 @@ class TraceWorkload:
       ``interval_s``, from the trace's end backwards.
     - ``history_gaps``: ``nan`` marks history intervals of which more than half lies in a gap as
       "no data"; ``filled`` keeps what ``gaps`` put there. Arrivals always follow the filled trace.
+    - ``quality``: what to do where the file looks dirty (see ``check_trace``; gaps apart, which
+      ``gaps`` rules): ``error`` refuses it, ``warn`` says so once on standard error, ``mask`` marks
+      the history's intervals concerned as "no data" (arrivals stay as they are), ``ignore`` does
+      not look.
     - ``name``: the file's name without its suffixes by default.
     """
 
@@ -53,13 +59,15 @@ class TraceWorkload:
     interval_s: float = 60.0
     start_s: float | None = None
     history_gaps: HistoryGaps = "nan"
+    quality: QualityRule = "warn"
     name: str | None = None
 
     def build(self) -> Workload:
         """Read the trace and cut it.
 
         Raises:
-            DataError: the file is wrong, has a gap that ``gaps`` does not allow, or is too short.
+            DataError: the file is wrong, has a gap that ``gaps`` does not allow, is dirty where
+                ``quality`` does not allow it, or is too short.
             ConfigError: a setting is out of range.
         """
         self._check()
@@ -75,7 +83,10 @@ class TraceWorkload:
             source: ArrivalSource = ReplaySource(recorded.times_s, self.scale)
         else:
             source = _binned_source(trace, span, self.scale, self.thin)
-        history = history_of(trace, span, self.scale, self._history_gaps())
+        history = self._masked(
+            history_of(trace, span, self.scale, self._history_gaps()),
+            judge_quality(self.path, binned, trace, self.quality, span.start_s),
+        )
         return Workload(self.name or trace.name, history, span.start_s, span.end_s, source)
 
     def _check(self) -> None:
@@ -83,6 +94,19 @@ class TraceWorkload:
         check_choice("gaps", self.gaps, GAP_RULES)
         check_choice("thin", self.thin, ("poisson", "exact"))
         check_choice("history_gaps", self._history_gaps(), ("nan", "filled"))
+        check_choice("quality", self.quality, QUALITY_RULES)
+
+    def _masked(self, history: RateSeries, findings: tuple[Finding, ...]) -> RateSeries:
+        if not findings:
+            return history
+        where = (history.start_s, history.interval_s, len(history))
+        rates_rps = np.where(masked_intervals(findings, *where), np.nan, history.rate_rps)
+        if not np.any(np.isfinite(rates_rps)):
+            raise DataError(
+                f"{self.path}: workload.quality=mask leaves no data in the history: "
+                f"{findings[0].kind}, {findings[0].evidence}"
+            )
+        return RateSeries(history.start_s, history.interval_s, rates_rps)
 
     def _history_gaps(self) -> HistoryGaps:
         # On a command line an unquoted nan is read as the number.

@@ -41,7 +41,7 @@ def by_load(problem):
 
 def make_controller(backend, planner, *, forecaster=None, on_interval=None, **changes):
     calls = backend.calls
-    forecaster = forecaster or LastValue(calls)
+    forecaster = backend.forecaster = forecaster or LastValue(calls)
     planner.calls = calls
     return Controller(
         service=SERVICE,
@@ -51,7 +51,9 @@ def make_controller(backend, planner, *, forecaster=None, on_interval=None, **ch
         forecaster=forecaster.fit(HISTORY),
         planner=planner,
         backend=backend,
-        settings=ControllerSettings(**{"horizon": 3, "samples": 20} | changes),
+        settings=ControllerSettings(
+            **{"horizon": 3, "samples": 20, "suspect_silence_s": 0.0} | changes
+        ),
         history=HISTORY,
         rng=np.random.default_rng(3),
         on_interval=on_interval,

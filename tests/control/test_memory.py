@@ -110,7 +110,9 @@ def run(remember_s: float) -> LateBackend:
         forecaster=LastValue(backend.calls).fit(history),
         planner=Scripted(rising_then_falling, calls=backend.calls),
         backend=backend,
-        settings=ControllerSettings(horizon=3, samples=5, remember_actions_s=remember_s),
+        settings=ControllerSettings(
+            horizon=3, samples=5, remember_actions_s=remember_s, suspect_silence_s=0.0
+        ),
         history=history,
         rng=np.random.default_rng(1),
     )

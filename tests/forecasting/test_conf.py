@@ -11,7 +11,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
 from markopt.composition import compose
-from markopt.forecasting import Arima, Lstm
+from markopt.forecasting import Arima, Calibrated, Lstm, SeasonalNaive
 from markopt.resources import shipped_folder
 from tests.forecasting.models import HISTORY, burst_series, part
 
@@ -21,7 +21,7 @@ FILES = sorted((shipped_folder("conf") / "forecaster").glob("*.yaml"))
 def test_the_group_holds_the_documented_models() -> None:
     names = {file.stem for file in FILES}
     documented = {"last_value", "seasonal_naive", "arima", "sarima", "lstm", "oracle"}
-    assert documented | {"lstm_calibrated"} <= names
+    assert documented | {"lstm_calibrated", "calibrated"} <= names
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -36,15 +36,24 @@ def test_a_config_lists_every_argument_and_the_constructor_stores_it(file: Path)
             assert getattr(forecaster, name) == config[name]
 
 
-@pytest.mark.parametrize("name", ["lstm", "arima"])
+@pytest.mark.parametrize("name", ["lstm", "arima", "calibrated"])
 def test_defaults_in_the_config_are_those_of_the_code(name: str) -> None:
-    model = {"lstm": Lstm, "arima": Arima}[name]
+    model = {"lstm": Lstm, "arima": Arima, "calibrated": Calibrated}[name]
     config = OmegaConf.to_container(
         OmegaConf.load(shipped_folder("conf") / "forecaster" / f"{name}.yaml")
     )
     for key, parameter in inspect.signature(model).parameters.items():
         default = parameter.default
+        if default is inspect.Parameter.empty:  # the forecaster that is wrapped
+            continue
         assert config[key] == (list(default) if isinstance(default, tuple) else default), key
+
+
+def test_any_forecaster_can_be_calibrated_from_the_command_line() -> None:
+    overrides = ["forecaster=calibrated", "forecaster@forecaster.forecaster=seasonal_naive"]
+    forecaster = instantiate(compose(overrides).config.forecaster)
+    assert isinstance(forecaster, Calibrated)
+    assert isinstance(forecaster.forecaster, SeasonalNaive)
 
 
 def test_lists_from_a_config_file_fit_and_forecast(tmp_path: Path) -> None:

@@ -18,7 +18,10 @@ def gaps(trace: Trace) -> list[Finding]:
     """Return every hole of the trace."""
     return [
         Finding(
-            "gap", gap.start_s, gap.length_s, f"no rows for {gap.length_s / trace.bin_s:.0f} bins"
+            "gap",
+            gap.start_s,
+            gap.length_s,
+            f"{gap.length_s / trace.bin_s:.0f} bin(s) of {trace.bin_s:g} s without a row",
         )
         for gap in trace.gaps
     ]

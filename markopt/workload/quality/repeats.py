@@ -60,30 +60,32 @@ def stuck_values(bins: Bins) -> list[Finding]:
     """Return runs of one value, not 0, that are far longer than chance repeats values.
 
     Chance is the largest of: the value's share of the trace, the share of repeats in the trace and
-    in the hour beside, and that of a Poisson process. Three other runs of half the length or more
-    make any run believable: some callers are timers.
+    in the 60 bins on each side; a Poisson process must fail as well. Three other runs of half the
+    length or more make any run believable (some callers are timers), as does half of the trace.
     """
     same = np.concatenate([[False], bins.counts[1:] == bins.counts[:-1]]) & bins.joined
     same &= bins.counts > 0.0
     runs = bins.runs(same)
     if not len(runs):
         return []
+    poisson = 1.0 / (2.0 * np.sqrt(np.pi * np.maximum(bins.counts[runs[:, 0]], 1.0)))
+    possible = len(bins) * poisson ** (runs[:, 1] - runs[:, 0]) < _RARE
     values, frequency = np.unique(bins.counts, return_counts=True)
     repeats, steps = int(same.sum()), max(int(bins.joined.sum()), 1)
     rising = np.sort(runs[:, 1] - runs[:, 0])
     before = np.concatenate([[0], np.cumsum(same)])
     found = []
-    for first, last in runs.tolist():
+    for first, last in runs[possible].tolist():
         length = last - first  # the run's first value is the bin before
-        if len(rising) - int(np.searchsorted(rising, 0.5 * length)) - 1 >= _SIMILAR:
+        similar = len(rising) - int(np.searchsorted(rising, 0.5 * length)) - 1
+        if similar >= _SIMILAR or 2 * length >= len(bins):
             continue
         share = float(frequency[np.searchsorted(values, bins.counts[first])] - length) / len(bins)
         repeated = (repeats - length + 1.0) / (steps - length + 2.0)
-        poisson = 1.0 / (2.0 * np.sqrt(np.pi * max(float(bins.counts[first]), 1.0)))
         from_bin, to_bin = max(first - _AROUND, 0), min(last + _AROUND, len(bins))
         near = float(before[to_bin] - before[from_bin] - length)
         regular = (near + 1.0) / (to_bin - from_bin - length + 2.0)
-        chance = max(share, repeated, poisson, regular)
+        chance = max(share, repeated, regular)
         if chance < 1.0 and len(bins) * chance**length < _RARE:
             found.append(
                 bins.finding(
@@ -137,7 +139,7 @@ def _tail_chance(rising: NDArray[np.int64], length: int) -> float:
     return len(longest) * float(np.exp(-max(length - least, 0.0) / excess))
 
 
-def _share_after(index: NDArray[np.int64], frequency: NDArray[np.int64]) -> Array:
+def _share_after(index: NDArray[np.int64], frequency: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return how often each value follows the one before it, a copied pair not counted."""
     pair = index[:-1] * np.int64(len(frequency)) + index[1:]
     _, at, count = np.unique(pair, return_inverse=True, return_counts=True)
