@@ -26,6 +26,8 @@ from figure_style import (
 )
 from matplotlib import pyplot as plt
 
+COLORS = (*PALETTE[:-1], "#8c8c8c")  # yellow is too pale for a thin line
+
 
 def draw_costs(axes: Any, rows: Sequence[Row], looks: Mapping[str, Any]) -> None:
     """Draw the first seed's cost over the head-room, a line per forecaster."""
@@ -60,7 +62,7 @@ def draw(folder: Path) -> Any:
     names, policies = distinct(worth, "forecaster"), distinct(worth, "policy")
     looks = {
         name: {
-            "color": PALETTE[at % len(PALETTE)],
+            "color": COLORS[at % len(COLORS)],
             "marker": MARKERS[at % len(MARKERS)],
             "linestyle": DASHES[at % len(DASHES)],
         }
