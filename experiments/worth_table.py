@@ -36,10 +36,29 @@ def tuned_point(
     return min(found)[1] if found else None
 
 
+def tuned_headrooms(rows: Sequence[Row], target: float) -> dict[tuple[str, str], set[float]]:
+    """Return by policy and forecaster at which of its head-rooms ``target`` costs the least.
+
+    Two where the point lies between them; all where none attains it.
+    """
+    found = {}
+    for pair in dict.fromkeys((row["policy"], row["forecaster"]) for row in rows):
+        curve = sorted(
+            (float(row["headroom"]), float(row["attainment"]), float(row["cost_usd"]))
+            for row in rows
+            if (row["policy"], row["forecaster"]) == pair
+        )
+        headrooms = [headroom for headroom, _, _ in curve]
+        point = tuned_point([a for _, a, _ in curve], [c for _, _, c in curve], target)
+        corners = range(len(curve)) if point is None else point[:2]
+        found[pair] = {headrooms[corner] for corner in corners}
+    return found
+
+
 def worth(rows: Sequence[Row], target: float) -> list[Row]:
     """Return one row per policy and forecaster: its cost where it attains ``target`` at the least.
 
-    That head-room is tuned on the mean over the seeds, then costs are taken seed by seed.
+    Of the head-rooms that all its seeds have, that is the best on the mean over the seeds.
     ``saved_usd`` is what the forecaster costs less than the last value, paired over the seeds that
     both have, with a 95 % interval (Student's t) where there are two or more; ``gap_share`` is the
     saving as a share of perfect foresight's, on the same seeds. Fields are empty where they cannot

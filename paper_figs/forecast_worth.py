@@ -26,18 +26,16 @@ from figure_style import (
 )
 from matplotlib import pyplot as plt
 
+COLORS = (*PALETTE[:-1], "#8c8c8c")  # yellow is too pale for a thin line
+
 
 def draw_costs(axes: Any, rows: Sequence[Row], looks: Mapping[str, Any]) -> None:
-    """Draw the mean cost over the head-room, a line per forecaster."""
+    """Draw the first seed's cost over the head-room, a line per forecaster."""
+    rows = chosen(rows, seed=distinct(rows, "seed")[0])
     for name, style in looks.items():
-        found = chosen(rows, forecaster=name)
-        headrooms = sorted({float(row["headroom"]) for row in found})
-        costs = [
-            values([row for row in found if float(row["headroom"]) == at], "cost_usd").mean()
-            for at in headrooms
-        ]
-        if found:
-            axes.plot(headrooms, costs, markersize=3.5, label=name, **style)
+        found = sorted(chosen(rows, forecaster=name), key=lambda row: float(row["headroom"]))
+        costs = values(found, "cost_usd")
+        axes.plot(values(found, "headroom"), costs, markersize=3.5, label=name, **style)
 
 
 def draw_accuracy(axes: Any, rows: Sequence[Row], looks: Mapping[str, Any]) -> None:
@@ -64,7 +62,7 @@ def draw(folder: Path) -> Any:
     names, policies = distinct(worth, "forecaster"), distinct(worth, "policy")
     looks = {
         name: {
-            "color": PALETTE[at % len(PALETTE)],
+            "color": COLORS[at % len(COLORS)],
             "marker": MARKERS[at % len(MARKERS)],
             "linestyle": DASHES[at % len(DASHES)],
         }

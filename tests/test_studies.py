@@ -400,7 +400,12 @@ def test_what_a_forecast_saves_is_paired_by_seed_and_a_share_of_perfect_foresigh
 def test_perfect_foresight_has_no_loss_and_equal_runs_give_equal_tables(load, toys, tmp_path):
     folder = toys("forecast_worth")
     rows = rows_of(folder / "runs.csv")
-    assert len(rows) == 8
+    assert [row["seed"] for row in rows] == ["0"] * 4 + ["1"] * 2
+    for forecaster in ("last_value", "oracle"):
+        of_first = [r for r in rows[:4] if r["forecaster"] == forecaster]
+        best = min(of_first, key=lambda row: float(row["cost_usd"]))
+        (later,) = [r for r in rows[4:] if r["forecaster"] == forecaster]
+        assert later["headroom"] == best["headroom"]
     losses = {row["forecaster"]: row["pinball"] for row in rows}
     assert float(losses["oracle"]) == 0.0 < float(losses["last_value"])
     again = toy_run(load, "forecast_worth", tmp_path / "again")
