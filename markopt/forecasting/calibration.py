@@ -63,7 +63,7 @@ class Calibrated:
         forecaster: Forecaster,
         levels: Sequence[float] = DEFAULT_LEVELS,
         gains: Sequence[float] = (0.002, 0.01, 0.1),
-        window: int = 480,
+        window: int = 240,
     ) -> None:
         self.forecaster = forecaster
         self.levels = levels

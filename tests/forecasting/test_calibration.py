@@ -111,7 +111,8 @@ def test_counts_of_a_few_a_minute_are_covered_fairly_and_stay_counts(mean):
     rates = np.random.default_rng(3).poisson(mean, 1200) / 60.0
     forecaster = Calibrated(SeasonalNaive(period_s=600.0))
     inside = coverage_of(forecaster, rates, first=400)
-    assert abs(inside[200:].mean() - 0.9) < 0.04
+    # Three standard deviations of a binomial share of 0.9, of a third of 598 correlated outcomes.
+    assert abs(inside[200:].mean() - 0.9) < 0.064
     paths = forecaster.forecast(3, 40, np.random.default_rng(0)).paths_rps
     np.testing.assert_allclose(60.0 * paths, np.rint(60.0 * paths), atol=1e-9)
 
