@@ -157,8 +157,8 @@ The networks' weights are cached: `lstm_calibrated` and `combination` find those
 |---|---|---|---|---|---|---|
 {chr(10).join(rows)}
 
-Importing `markopt.forecasting` takes {seconds:.2f} s of CPU time (goal {IMPORT_GOAL_S} s) and loads, of
-torch, statsmodels and statsforecast, {", ".join(loaded) or "none"}.
+Importing `markopt.forecasting` takes {seconds:.2f} s of CPU time (goal {IMPORT_GOAL_S} s) and
+loads, of torch, statsmodels and statsforecast, {", ".join(loaded) or "none"}.
 """
     print(text)
     if names == list(NAMES):
