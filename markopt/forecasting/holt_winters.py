@@ -96,7 +96,7 @@ class SmoothingState:
 
 @final
 class HoltWinters:
-    """Additive Holt-Winters, ETS(A,Ad,A), of log(1 + rate).
+    """Additive Holt-Winters, ETS(A,N,A) or with a damped trend ETS(A,Ad,A), of log(1 + rate).
 
     Parameters minimise the squared one-step errors of the last ``window_s`` (maximum likelihood of
     normal errors, Hyndman et al. 2008, section 5.1) from starting states of the first periods;
@@ -113,8 +113,8 @@ class HoltWinters:
 
     def __init__(
         self,
-        period_s: float | None = 3600.0,
-        trend: bool = True,
+        period_s: float | None = 1800.0,
+        trend: bool = False,
         window_s: float = 259200.0,
         refit_every: int | None = 1440,
         max_evaluations: int = 200,

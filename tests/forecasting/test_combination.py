@@ -60,7 +60,7 @@ def switching(run_length: int, runs: int, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("runs", [1, 4, 10])
 def test_the_loss_stays_within_the_bound_of_the_best_sequence_of_members(runs: int) -> None:
-    model = Combination(guesses(40.0, 60.0, 90.0), switch_s=INTERVAL_S * 600 / runs)
+    model = Combination(guesses(40.0, 60.0, 90.0), 4.0, INTERVAL_S * 600 / runs)
     rates = switching(600 // runs, runs)
     run(model, rates)
     assert model.regret.intervals == 600
@@ -107,7 +107,7 @@ def test_an_adversary_that_punishes_the_heaviest_member_gains_no_more_than_the_b
 
 
 def test_after_a_change_the_new_best_member_leads_within_an_hour() -> None:
-    weights = run(Combination(guesses(40.0, 60.0)), switching(300, 2))
+    weights = run(Combination(guesses(40.0, 60.0), 4.0, 21600.0), switching(300, 2))
     assert weights[299]["at_40"] > 0.95
     assert weights[305]["at_40"] > 0.5
     assert weights[359]["at_60"] > 0.9

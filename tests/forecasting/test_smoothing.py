@@ -161,14 +161,14 @@ def test_holt_winters_finds_the_season_and_the_likelihood_that_statsmodels_finds
 
 def test_a_refit_replaces_parameters_on_schedule_and_not_before() -> None:
     series = burst_series(400)
-    model = HoltWinters(1800.0, window_s=9000.0, refit_every=20, max_evaluations=60)
+    model = HoltWinters(1800.0, True, 9000.0, refit_every=20, max_evaluations=60)
     model.fit(part(series, 0, 300))
     before = model.smoothing
     model.update(part(series, 300, 319))
     assert model.smoothing == before
     model.update(part(series, 319, 320))
     assert model.smoothing != before
-    fresh = HoltWinters(1800.0, window_s=9000.0, refit_every=None, max_evaluations=60)
+    fresh = HoltWinters(1800.0, True, 9000.0, refit_every=None, max_evaluations=60)
     fresh.fit(part(series, 0, 320))
     np.testing.assert_allclose(model.center(5), fresh.center(5))
 
