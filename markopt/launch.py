@@ -89,17 +89,24 @@ def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return flags, overrides
 
 
+def _compose_first(
+    flags: Sequence[str], overrides: Sequence[str], config_file: Path | None = None
+) -> None:
+    """Compose every job, so that a mistake in any of them shows before the first one runs."""
+    if set(flags) & set(SWEEP_FLAGS):
+        for job in combinations(overrides):
+            compose(job, config_file)
+    elif not set(flags) & {"-h", "--help", "--hydra-help"}:
+        compose(overrides, config_file)
+
+
 def launch_run(arguments: Sequence[str], config_file: Path | None) -> None:
     """Run one episode, or with ``-m`` one for every combination of values."""
     flags, overrides = split_flags(arguments)
     if not flags:
         _run(overrides, config_file, parent=None)
         return
-    if set(flags) & set(SWEEP_FLAGS):
-        for job in combinations(overrides):
-            compose(job, config_file)  # a mistake in any job shows before the first one runs
-    elif not set(flags) & {"-h", "--help", "--hydra-help"}:
-        compose(overrides, config_file)
+    _compose_first(flags, overrides, config_file)
     _through_hydra([*flags, *overrides], config_file, _RunJob(swept(overrides), config_file))
 
 
@@ -115,11 +122,7 @@ def launch_compare(arguments: Sequence[str]) -> None:
     if not flags:
         _compare(overrides, parent=None)
         return
-    if set(flags) & set(SWEEP_FLAGS):
-        for job in combinations(overrides):
-            compose(job)
-    elif not set(flags) & {"-h", "--help", "--hydra-help"}:
-        compose(overrides)
+    _compose_first(flags, overrides)
     _through_hydra([*flags, *overrides], None, _CompareJob(swept(overrides)))
 
 
@@ -133,11 +136,7 @@ def launch_characterize(arguments: Sequence[str]) -> None:
     if not flags:
         _characterize(overrides, parent=None)
         return
-    if set(flags) & set(SWEEP_FLAGS):
-        for job in combinations(overrides):
-            compose(job)
-    elif not set(flags) & {"-h", "--help", "--hydra-help"}:
-        compose(overrides)
+    _compose_first(flags, overrides)
     # The service is in the folder's name already; the seed is not, unlike a run's.
     keys = {o.key_or_group for o in parse(overrides) if o.is_sweep_override()}
     named = frozenset(keys - {"service"})
@@ -158,11 +157,7 @@ def launch_backtest(arguments: Sequence[str]) -> None:
     if not flags:
         _backtest(overrides, parent=None)
         return
-    if set(flags) & set(SWEEP_FLAGS):
-        for job in combinations(overrides):
-            compose(job)
-    elif not set(flags) & {"-h", "--help", "--hydra-help"}:
-        compose(overrides)
+    _compose_first(flags, overrides)
     keys = {o.key_or_group for o in parse(overrides) if o.is_sweep_override()}
     _through_hydra([*flags, *overrides], None, _BacktestJob(frozenset(keys)))
 

@@ -16,20 +16,10 @@ from typing import Any
 import matplotlib as mpl
 
 mpl.use("Agg")
+from figure_style import STYLE
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-STYLE = {
-    "font.size": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e4e8ee",
-    "axes.axisbelow": True,
-    "pdf.fonttype": 42,
-    "svg.hashsalt": "markopt",
-    "legend.frameon": False,
-}
 ORANGE, BLUE, MUTED = "#e69f00", "#0072b2", "#5f6b7a"
 MODELS = {
     "CPU": ("CPU instance", "#0072b2", "o", "-"),

@@ -16,6 +16,7 @@ import matplotlib as mpl
 import numpy as np
 
 mpl.use("Agg")
+from figure_style import STYLE
 from matplotlib import pyplot as plt
 
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#5f6b7a"
@@ -23,17 +24,6 @@ POOLS = {
     "r3.large/us-east-1a": (BLUE, "o"),
     "g2.2xlarge/us-east-1e": (ORANGE, "s"),
     "c3.xlarge/us-east-1a": (GREEN, "^"),
-}
-STYLE = {
-    "font.size": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e4e8ee",
-    "axes.axisbelow": True,
-    "pdf.fonttype": 42,
-    "svg.hashsalt": "markopt",
-    "legend.frameon": False,
 }
 CAPTION = (
     "Spells of capacity have heavy tails: of the three families lognormal is closest, exponential "

@@ -180,7 +180,8 @@ def test_the_same_seed_writes_the_same_bytes(here, study):
         assert one.read_bytes() == two.read_bytes(), name
 
 
-def test_the_figure_is_drawn_from_the_files(here, study):
+def test_the_figure_is_drawn_from_the_files(here, study, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "paper_figs"))
     folder = str(study[0] / "out")
     figure = runpy.run_path(str(ROOT / "paper_figs" / "characterization.py"))
     for name in ("first.svg", "second.svg"):

@@ -94,6 +94,7 @@ def test_the_figure_draws_what_the_fits_write(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     curve = {"times_s": [60.0, 600.0, 6000.0], "observed": [1.0, 0.5, 0.1]}
     curve |= {family: [0.9, 0.5, 0.2] for family in FAMILIES}
+    monkeypatch.syspath_prepend(str(ROOT / "paper_figs"))
     figure = runpy.run_path(str(ROOT / "paper_figs" / "spot_fits.py"))
     maxima = [0.25, 0.5, 1.0, 2.0, 5.0]
     side = {"per_h": [0.5, 0.4, 0.3, 0.2, 0.0], "quantiles": np.linspace(0.1, 5.0, 21).tolist()}
