@@ -1,5 +1,6 @@
 """The nouns of provisioning: frozen, typed, without input or output."""
 
+from markopt.core.availability import Availability
 from markopt.core.fleet import FleetState, OfferFleet
 from markopt.core.forecast import Forecast, Statistic
 from markopt.core.latency import LatencyWindows
@@ -23,6 +24,7 @@ from markopt.core.throughput import RequiredThroughput, ThroughputCurve
 __all__ = [
     "ActionReport",
     "Actions",
+    "Availability",
     "Batching",
     "FleetState",
     "Forecast",

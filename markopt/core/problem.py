@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pydantic import ConfigDict
 
+from markopt.core.availability import Availability
 from markopt.core.fleet import FleetState
 from markopt.core.forecast import Forecast
 from markopt.core.offer import FunctionOffer, Offer
@@ -27,10 +29,15 @@ class SloWindow:
 
 @dataclass(frozen=True)
 class Limits:
-    """Account limits; None means without a limit."""
+    """Account limits; None means without a limit.
+
+    ``max_instances_by_pool`` bounds the billed instances of all offers of a pool together.
+    """
 
     max_vcpus: float | None = None
     max_launches_per_interval: int | None = None
+    max_terminations_per_interval: int | None = None
+    max_instances_by_pool: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +45,8 @@ class Problem:
     """All that a planner may know at one decision.
 
     ``forecast`` covers intervals t = 0 .. H-1 from ``time_s`` on. ``required_throughput`` holds a
-    curve for every instance type among ``offers``. ``history_peak_rps`` is the largest interval
+    curve for every instance type among ``offers``. ``availability``: joint paths of the spot pools;
+    None: what the offers' hazards say. ``history_peak_rps`` is the largest interval
     rate of the history that policies may learn from. ``recent_rps`` are the observed rates, oldest
     first, of the last 60 intervals, ``recent_bin_rps`` the rates in the 5 s bins of the last one.
     ``recent_targets_rps`` is the saturation throughput that each of the last plans, oldest first,
@@ -63,6 +71,7 @@ class Problem:
     required_throughput: RequiredThroughput
     window: SloWindow = field(default_factory=SloWindow)
     limits: Limits = field(default_factory=Limits)
+    availability: Availability | None = None
     history_peak_rps: float = 0.0
     recent_rps: tuple[float, ...] = ()
     recent_bin_rps: tuple[float, ...] = ()
@@ -90,6 +99,12 @@ class Problem:
             raise ConfigError(
                 f"problem.interval_s: must be positive and the forecast's, got {self.interval_s} "
                 f"and {self.forecast.interval_s}"
+            )
+        known = self.horizon if self.availability is None else self.availability.paths.shape[2]
+        if known < self.horizon:
+            raise ConfigError(
+                f"problem.availability: must cover the forecast's {self.horizon} intervals, got "
+                f"{known}"
             )
 
     @property

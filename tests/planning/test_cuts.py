@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from markopt.planning.program.cuts import excess_cuts, spill_cuts
-from markopt.planning.program.data import DemandData, demand_data
+from markopt.planning.statement.demand import DemandData, demand_data
+from markopt.planning.statement.tree import scenario_tree
 from tests.planning.problems import offer, problem, walk_paths
 
 
@@ -16,7 +17,9 @@ def random_demand(seed: int, samples: int, horizon: int = 3) -> DemandData:
     rng = np.random.default_rng(seed)
     kind = offer("c5.large")
     paths = walk_paths(rng, samples=samples, horizon=horizon, start_rps=80.0, step=0.3)
-    return demand_data(problem([kind], paths), {"c5.large": 1.0}, 1.0, "requests")
+    base = problem([kind], paths)
+    tree = scenario_tree(paths, base.forecast.probabilities, horizon)
+    return demand_data(base, tree, {"c5.large": 1.0}, 1.0, "requests")
 
 
 def value(cuts, t: int, capacity: float, warm: float = 0.0) -> float:

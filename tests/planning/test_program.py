@@ -299,7 +299,7 @@ def test_rounded_relaxation_keeps_every_row() -> None:
     base = problem(EIGHT, paths, ready={"c5.large": 3}, with_function=function())
     built = Program().build(base)
     no_search = SolverOptions(max_nodes=0, time_limit_s=0.0)
-    solution = climb(built, base.limits, no_search)
+    solution = climb(built, no_search)
     assert solution is None or solution.rung in ("rounded", "incumbent")
     relaxed = solve_model(built.model, SolverOptions(), relaxed=True, scale=100.0)
     assert relaxed.values is not None

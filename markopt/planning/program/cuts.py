@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from markopt.planning.program.data import DemandData
+from markopt.planning.statement.demand import DemandData
 
 Array = NDArray[np.float64]
 
@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 class Cuts:
     """Cuts ``spill_t >= level - slope.C_t`` and ``excess_t >= level - slope.C_t - weight.W_t``.
 
-    ``interval`` says which t each belongs to; C is capacity and W warm function throughput.
+    ``interval`` says which cell each belongs to; C is capacity and W warm function throughput.
     """
 
     interval: NDArray[np.int64]
@@ -26,7 +26,7 @@ class Cuts:
 
 
 def spill_cuts(demand: DemandData, cut_count: int, capacity_limit_rps: Array) -> Cuts:
-    """Return at most ``cut_count`` cuts per interval, a lower (outer) bound on expected spill.
+    """Return at most ``cut_count`` cuts per cell, a lower (outer) bound on expected spill.
 
     The cut of the j largest scenarios is the exact line while capacity lies between the j-th and
     the next demand; all S of them give the exact function. Leaving lines out merges the scenarios

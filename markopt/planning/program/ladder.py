@@ -8,9 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from markopt.core import Limits
 from markopt.planning.program.builder import BuiltProgram
-from markopt.planning.program.data import FleetData
 from markopt.planning.program.solver import SolverAnswer, SolverOptions, solve_model
 
 Array = NDArray[np.float64]
@@ -28,9 +26,9 @@ class Solution:
     solver_status: str
 
 
-def climb(built: BuiltProgram, limits: Limits, options: SolverOptions) -> Solution | None:
+def climb(built: BuiltProgram, options: SolverOptions) -> Solution | None:
     """Solve; without a whole solution round the relaxation up; None if that breaks a limit."""
-    scale = 1.0 / max(float(built.fleet.c.mean()), 1e-12)
+    scale = 1.0 / max(float(built.statement.fleet.c.mean()), 1e-12)
     answer = solve_model(built.model, options, scale=scale)
     if answer.values is not None:
         rung: Rung = "optimal" if answer.status == "optimal" else "incumbent"
@@ -39,7 +37,7 @@ def climb(built: BuiltProgram, limits: Limits, options: SolverOptions) -> Soluti
     if relaxed.values is None:
         return None
     values = round_up(built, relaxed.values)
-    if not within_limits(built, limits, values):
+    if not within_limits(built, values):
         return None
     return _solution(built, values, relaxed, "rounded", first=answer.raw)
 
@@ -70,9 +68,9 @@ def round_up(built: BuiltProgram, values: Array) -> Array:
     return np.where(built.model.integer, np.ceil(values - 1e-7), values)
 
 
-def within_limits(built: BuiltProgram, limits: Limits, values: Array) -> bool:
+def within_limits(built: BuiltProgram, values: Array) -> bool:
     """Return whether the counts billed in interval 0, the only one carried out, keep the limits."""
-    fleet = built.fleet
+    fleet, limits = built.statement.fleet, built.statement.problem.limits
     launched = values[built.launch[:, 0]]
     billed = billed_counts(built, values)[:, 0]
     if np.any(billed > np.maximum(fleet.stock, fleet.billed_now) + 1e-6):
@@ -80,19 +78,23 @@ def within_limits(built: BuiltProgram, limits: Limits, values: Array) -> bool:
     most = limits.max_launches_per_interval
     if most is not None and launched.sum() > most + 1e-6:
         return False
-    used = float(fleet.vcpus @ fleet.billed_now)
-    return limits.max_vcpus is None or bool(
-        fleet.vcpus @ billed <= max(limits.max_vcpus, used) + 1e-6
+    totals = [(float(limits.max_vcpus), fleet.vcpus)] if limits.max_vcpus is not None else []
+    for pool, count in limits.max_instances_by_pool.items():
+        inside = np.array([float(offer.pool == pool) for offer in fleet.offers])
+        totals.append((float(count), inside))
+    return all(
+        float(weight @ billed) <= max(most_of, float(weight @ fleet.billed_now)) + 1e-6
+        for most_of, weight in totals
     )
 
 
 def billed_counts(built: BuiltProgram, values: Array) -> Array:
-    """Return x[k,t]: ready, launching and pending instances, without those under notice."""
-    fleet: FleetData = built.fleet
+    """Return x[k,c]: ready, launching and pending instances, without those under notice."""
+    fleet, tree = built.statement.fleet, built.statement.tree
     launches = values[built.launch]
-    billed = values[built.ready] + fleet.pending
-    horizon = billed.shape[1]
-    for k, delay in enumerate(fleet.d.tolist()):
-        for back in range(min(delay, horizon)):
-            billed[k, back:] += launches[k, : horizon - back]
+    billed = values[built.ready] + fleet.pending[:, tree.interval]
+    for back in range(int(fleet.d.max(initial=0))):
+        before = tree.ancestors(back)
+        booting = (fleet.d > back)[:, None] & (before >= 0)[None, :]
+        billed += np.where(booting, launches[:, before], 0.0)
     return np.asarray(billed, dtype=np.float64)

@@ -7,26 +7,35 @@ from collections.abc import Sequence
 from markopt.core import Offer, Problem
 
 
-def undominated_offers(problem: Problem, offers: Sequence[Offer]) -> tuple[Offer, ...]:
+def undominated_offers(
+    problem: Problem, offers: Sequence[Offer], *, pools_matter: bool = False
+) -> tuple[Offer, ...]:
     """Return ``offers`` less those that another one replaces at no loss.
 
     An offer goes when another is no dearer, no smaller, no slower to launch, no likelier to be
     interrupted, needs no more vCPUs and has no stock limit; and none of it runs or launches. Of
     identical offers the first by name stays. The one that replaces must need no more throughput per
     rate (same instance type, or a curve nowhere above), since a larger instance may pool worse.
+    With ``pools_matter`` it must also fail with no others: it is of the same pool, or lasts.
     """
     kept: list[Offer] = []
     for offer in offers:
         if problem.fleet.of(offer.name).billed > 0:
             kept.append(offer)
             continue
-        if not any(_replaces(problem, other, offer) for other in offers if other is not offer):
+        others = [other for other in offers if other is not offer]
+        if pools_matter:
+            others = [o for o in others if o.pool == offer.pool or o.purchase.lasting]
+        if not any(_replaces(problem, other, offer) for other in others):
             kept.append(offer)
     return tuple(kept)
 
 
 def _replaces(problem: Problem, other: Offer, offer: Offer) -> bool:
     if other.stock is not None or not _pools_as_well(problem, other, offer):
+        return False
+    limited = problem.limits.max_instances_by_pool
+    if other.pool in limited and other.pool != offer.pool:
         return False
     weak = _burden(other)
     strong = _burden(offer)

@@ -13,7 +13,7 @@ HIGH_LEVEL = 0.95
 
 def describe(problem: Problem, built: BuiltProgram, values: NDArray[np.float64]) -> str:
     """Return what changes now, the demand that asks for it, and what spill would cost instead."""
-    fleet = built.fleet
+    fleet, cells = built.statement.fleet, built.middle
     launched = np.rint(values[built.launch[:, 0]]).astype(int)
     kept = np.rint(values[built.ready[:, 0]])
     ended = np.rint(fleet.ready + fleet.arriving[:, 0] - kept).astype(int)
@@ -21,7 +21,7 @@ def describe(problem: Problem, built: BuiltProgram, values: NDArray[np.float64])
     starts = [f"{n} {o.name}" for o, n in zip(fleet.offers, net.tolist(), strict=True) if n > 0]
     stops = [f"{-n} {o.name}" for o, n in zip(fleet.offers, net.tolist(), strict=True) if n < 0]
     high_rps = problem.forecast.quantile_rps(HIGH_LEVEL)
-    capacity = built.capacity_rps(values)
+    capacity = built.expected_capacity_rps(values)[cells]
     if starts:
         at = int(min(fleet.d[net > 0].min(), problem.horizon - 1))
         minutes = at * problem.interval_s / 60.0
@@ -30,7 +30,7 @@ def describe(problem: Problem, built: BuiltProgram, values: NDArray[np.float64])
             f"in {minutes:.3g} min; {_otherwise(problem, built, values, launched)}"
         )
         return text + (f"; terminate {', '.join(stops)}" if stops else "")
-    needed = built.demand.q.max(axis=0)
+    needed = built.statement.demand.q.max(axis=0)[cells]
     if stops:
         return (
             f"terminate {', '.join(stops)}: 95 % of paths stay below {high_rps.max():.0f} rps over "
@@ -51,15 +51,15 @@ def _otherwise(
     launched: NDArray[np.int64],
 ) -> str:
     """Say what would happen to the requests without these launches."""
-    fleet = built.fleet
-    capacity = built.capacity_rps(values)
-    ready = np.arange(problem.horizon)[None, :] >= fleet.d[:, None]
-    gone = ((fleet.mu * fleet.a * launched)[:, None] * ready).sum(axis=0)
-    less = np.maximum(capacity - gone, 0.0)
-    spill = built.demand.expected_spill_rps(less) - built.demand.expected_spill_rps(capacity)
+    statement, tree = built.statement, built.statement.tree
+    fleet, demand = statement.fleet, statement.demand
+    capacity = built.expected_capacity_rps(values)
+    ready = tree.interval[None, :] >= fleet.d[:, None]
+    worth = (fleet.mu * launched)[:, None] * statement.states.expected[:, tree.interval]
+    less = np.maximum(capacity - (worth * ready).sum(axis=0), 0.0)
+    spill = demand.expected_spill_rps(less) - demand.expected_spill_rps(capacity)
     requests = float(spill.sum()) * problem.interval_s
-    if built.own.spill_misses > 0.0:
+    if statement.own.spill_misses > 0.0:
         return f"{requests:.0f} requests more would miss the SLO"
-    return (
-        f"spilling {requests:.0f} requests instead would cost ${requests * built.own.spill_usd:.4f}"
-    )
+    usd = requests * statement.own.spill_usd
+    return f"spilling {requests:.0f} requests instead would cost ${usd:.4f}"

@@ -12,7 +12,7 @@ from markopt.planning.requirement import function_in_time
 
 
 @dataclass(frozen=True)
-class Recourse:
+class Spill:
     """Per spilled request: ``spill_usd`` (lambda), ``excess_usd`` (c_z - lambda) beyond the warm.
 
     ``spill_misses`` and ``excess_misses`` are the violations that one spilled request, and one
@@ -35,7 +35,7 @@ class Recourse:
         return self.warm_limit > 0 and (self.excess_usd > 0.0 or self.excess_misses > 0.0)
 
 
-def recourse(problem: Problem) -> Recourse:
+def spill_terms(problem: Problem) -> Spill:
     """Return the recourse of this problem; DESIGN section 5.
 
     With a function in time a spilled request is served and fulfils the SLO; one that meets a cold
@@ -46,11 +46,11 @@ def recourse(problem: Problem) -> Recourse:
     """
     function, slo = problem.function, problem.service.slo
     if function is None:
-        return Recourse(0.0, 0.0, slo.sl_min, 0.0, 0.0, 0.0, 0)
+        return Spill(0.0, 0.0, slo.sl_min, 0.0, 0.0, 0.0, 0)
     if not function_in_time(function, slo):
-        return Recourse(function.price_usd_per_request, 0.0, slo.sl_min, 0.0, 0.0, 0.0, 0)
+        return Spill(function.price_usd_per_request, 0.0, slo.sl_min, 0.0, 0.0, 0.0, 0)
     cold_s = function.service_time_s + function.cold_start_s
-    return Recourse(
+    return Spill(
         spill_usd=function.price_usd_per_request,
         excess_usd=function.price_usd_per_request,
         spill_misses=0.0,
@@ -74,7 +74,7 @@ class MissBudget:
 
 
 def miss_budget(
-    problem: Problem, expected_rps: NDArray[np.float64], own: Recourse, least: NDArray[np.float64]
+    problem: Problem, expected_rps: NDArray[np.float64], own: Spill, least: NDArray[np.float64]
 ) -> MissBudget:
     """Return the budgets; ``least[t]`` misses of interval t cannot be avoided any more.
 

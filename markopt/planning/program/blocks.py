@@ -1,0 +1,239 @@
+"""The rows that every program has, an object each: it adds its rows to the assembly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from markopt.planning.program.assembly import Assembly, Indices
+from markopt.planning.program.cuts import Cuts, excess_cuts, spill_cuts
+
+
+class Block(Protocol):
+    """A constraint or cost: adds its columns and rows to a model that is being put together."""
+
+    def add_rows(self, assembly: Assembly) -> None:
+        """Add them."""
+
+
+@dataclass(frozen=True)
+class FleetBalance:
+    """r[k,c] <= r[k,parent] + u[k,d_k before] + arriving[k,t]; what is left over is terminated."""
+
+    def add_rows(self, assembly: Assembly) -> None:
+        """Add a row per offer and cell."""
+        fleet, tree, ready = assembly.fleet, assembly.tree, assembly.ready
+        more = fleet.arriving[:, tree.interval].copy()
+        more[:, 0] += fleet.ready
+        count = ready.size
+        first = assembly.builder.add_rows("ramp", count, upper=more.ravel())
+        rows = first + np.arange(count).reshape(ready.shape)
+        assembly.builder.put(rows, ready, 1.0)
+        later = tree.parent >= 0
+        assembly.builder.put(rows[:, later], ready[:, tree.parent[later]], -1.0)
+        for k, delay in enumerate(fleet.d.tolist()):
+            assembly.put_launched(rows[k], k, delay, -1.0)
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """C[m,c] = sum_k mu_k a[m,k,t] r[k,c], and the noticed instances in interval 0."""
+
+    def add_rows(self, assembly: Assembly) -> None:
+        """Add a row per state and cell."""
+        noticed = np.zeros(assembly.tree.cells)
+        noticed[0] = assembly.fleet.noticed_rps
+        worth = assembly.fleet.mu[:, None] * assembly.statement.available
+        for state in range(len(worth)):
+            rows = assembly.cell_rows("capacity", lower=noticed, upper=noticed)
+            assembly.builder.put(rows, assembly.capacity[state], 1.0)
+            assembly.builder.put(
+                np.broadcast_to(rows[None, :], assembly.ready.shape), assembly.ready, -worth[state]
+            )
+
+
+@dataclass(frozen=True)
+class ExpectedSpill:
+    """s[m,c] >= E(D - eta C)+ by cuts over sorted scenarios; fewer of them for rare states."""
+
+    cut_count: int
+
+    def add_rows(self, assembly: Assembly) -> None:
+        """Add the cuts of every state."""
+        for state, count in enumerate(cuts_by_state(assembly, self.cut_count)):
+            cuts = spill_cuts(assembly.demand, count, assembly.limit_rps[state])
+            put_cuts(assembly, "spill_cut", cuts, assembly.spill[state], state)
+
+
+@dataclass(frozen=True)
+class WarmFunctions:
+    """z[m,c] >= E(D - eta C - mu w)+ beyond the warm environments; w is a choice where it costs."""
+
+    cut_count: int
+
+    def add_rows(self, assembly: Assembly) -> None:
+        """Add excess and warm columns and their cuts, where they make a difference."""
+        own = assembly.own
+        if not own.has_excess:
+            return
+        priced = own.warm_usd > 0.0
+        limit_rps = own.warm_limit * own.warm_rps
+        cuts = excess_cuts(assembly.demand, self.cut_count, 0.0 if priced else limit_rps)
+        if not len(cuts.level):
+            return
+        tree, builder = assembly.tree, assembly.builder
+        weight = assembly.states.probability[:, None]
+        excess_usd = own.excess_usd * assembly.interval_s
+        excess = builder.add_columns("excess", assembly.spill.shape, cost=excess_usd * weight)
+        assembly.excess = excess
+        if priced:
+            assembly.warm = builder.add_columns(
+                "warm",
+                (tree.cells,),
+                cost=own.warm_usd * tree.probability,
+                upper=float(own.warm_limit),
+            )
+        for state, count in enumerate(cuts_by_state(assembly, self.cut_count)):
+            own_cuts = excess_cuts(assembly.demand, count, 0.0 if priced else limit_rps)
+            level = own_cuts.level - (0.0 if priced else own_cuts.weight * limit_rps)
+            at_hand = Cuts(own_cuts.interval, level, own_cuts.slope, own_cuts.weight)
+            rows = put_cuts(assembly, "excess_cut", at_hand, excess[state], state)
+            if assembly.warm is not None:
+                served = own_cuts.weight * own.warm_rps
+                builder.put(rows, assembly.warm[own_cuts.interval], served)
+
+
+def cuts_by_state(assembly: Assembly, cut_count: int) -> list[int]:
+    """Return the cuts that each state gets: what leaving some out costs is weighted with it."""
+    probability = assembly.states.probability
+    share = np.sqrt(probability / max(float(probability.max()), 1e-12))
+    return [int(count) for count in np.maximum(np.ceil(share * cut_count), 3)]
+
+
+def put_cuts(assembly: Assembly, name: str, cuts: Cuts, short: Indices, state: int) -> Indices:
+    """Add ``short >= level - slope C`` and return the rows."""
+    count = len(cuts.level)
+    rows = assembly.builder.add_rows(name, count, lower=cuts.level) + np.arange(count)
+    assembly.builder.put(rows, short[cuts.interval], 1.0)
+    assembly.builder.put(rows, assembly.capacity[state, cuts.interval], cuts.slope)
+    return rows
+
+
+@dataclass(frozen=True)
+class ServiceLevel:
+    """Misses per SLO window within what the window still allows; beyond it a dear slack."""
+
+    def add_rows(self, assembly: Assembly) -> None:
+        """Add a row and a slack per window."""
+        own, builder, interval_s = assembly.own, assembly.builder, assembly.interval_s
+        weight = assembly.states.probability
+        best = np.array([assembly.demand.expected_spill_rps(c) for c in assembly.limit_rps])
+        budget = assembly.statement.budget((weight @ best) * own.spill_misses * interval_s)
+        count = len(budget.allowed)
+        assembly.slack = builder.add_columns("slack", (count,), cost=assembly.penalty_usd)
+        rows = builder.add_rows("budget", count, upper=budget.allowed) + np.arange(count)
+        builder.put(rows, assembly.slack, -1.0)
+        own_row = np.broadcast_to(
+            rows[budget.window_of[assembly.tree.interval]], assembly.spill.shape
+        )
+        if own.spill_misses > 0.0:
+            builder.put(own_row, assembly.spill, own.spill_misses * interval_s * weight[:, None])
+        if assembly.excess is not None and own.excess_misses > 0.0:
+            builder.put(own_row, assembly.excess, own.excess_misses * interval_s * weight[:, None])
+
+
+@dataclass(frozen=True)
+class ChancePerInterval:
+    """C[m,c] + mu w >= level[m,c]: the risk measure's promise; beyond it a dear slack."""
+
+    def add_rows(self, assembly: Assembly) -> None:
+        """Add a row per state and cell that has a level."""
+        levels, own = assembly.statement.levels_rps, assembly.own
+        state, cell = np.nonzero(levels > 0.0)
+        if not len(cell):
+            return
+        builder = assembly.builder
+        tree = assembly.tree
+        short = builder.add_columns(
+            "short",
+            (tree.cells,),
+            cost=assembly.penalty_usd * assembly.interval_s * tree.probability,
+        )
+        at_hand = 0.0 if assembly.warm is not None else own.warm_limit * own.warm_rps
+        first = builder.add_rows("promise", len(cell), lower=levels[state, cell] - at_hand)
+        rows = first + np.arange(len(cell))
+        builder.put(rows, assembly.capacity[state, cell], 1.0)
+        builder.put(rows, short[cell], 1.0)
+        if assembly.warm is not None:
+            builder.put(rows, assembly.warm[cell], own.warm_rps)
+
+
+@dataclass(frozen=True)
+class AccountLimits:
+    """Stock, pools, vCPUs, launches and terminations; what runs already is always allowed."""
+
+    def add_rows(self, assembly: Assembly) -> None:
+        """Add a row per cell for every limit that there is."""
+        fleet, limits = assembly.fleet, assembly.statement.problem.limits
+        at = assembly.tree.interval
+        for k in np.flatnonzero(np.isfinite(fleet.stock)).tolist():
+            room = max(fleet.stock[k], fleet.billed_now[k]) - fleet.pending[k, at]
+            assembly.put_billed(assembly.cell_rows("stock", upper=room), k, 1.0)
+        ones = np.ones(len(fleet.offers))
+        for pool, most in sorted(limits.max_instances_by_pool.items()):
+            inside = np.array([offer.pool == pool for offer in fleet.offers])
+            if inside.any():
+                _put_total(assembly, f"pool {pool}", float(most), ones * inside)
+        if limits.max_vcpus is not None:
+            _put_total(assembly, "vcpus", limits.max_vcpus, fleet.vcpus)
+        if limits.max_launches_per_interval is not None:
+            put_launch_limit(assembly, float(limits.max_launches_per_interval))
+        if limits.max_terminations_per_interval is not None:
+            put_termination_limit(assembly, float(limits.max_terminations_per_interval))
+
+
+def _put_total(assembly: Assembly, name: str, most: float, weight: np.ndarray) -> None:
+    """Limit the weighted billed count of all offers."""
+    fleet = assembly.fleet
+    used = float(weight @ fleet.billed_now)
+    room = max(most, used) - (weight @ fleet.pending)[assembly.tree.interval]
+    rows = assembly.cell_rows(name, upper=room)
+    for k in np.flatnonzero(weight).tolist():
+        assembly.put_billed(rows, k, float(weight[k]))
+
+
+def put_launch_limit(assembly: Assembly, most: float) -> None:
+    """Limit the launches of all offers in an interval."""
+    rows = assembly.cell_rows("launches", upper=most)
+    spread = np.broadcast_to(rows[None, :], assembly.launch.shape)
+    assembly.builder.put(spread, assembly.launch, 1.0)
+
+
+def put_termination_limit(assembly: Assembly, most: float) -> None:
+    """Limit the terminations of all offers in an interval: what the ramps leave over."""
+    fleet, tree, builder = assembly.fleet, assembly.tree, assembly.builder
+    more = fleet.arriving.sum(axis=0)[tree.interval]
+    more[0] += fleet.ready.sum()
+    rows = assembly.cell_rows("terminations", lower=more - most)
+    spread = np.broadcast_to(rows[None, :], assembly.ready.shape)
+    builder.put(spread, assembly.ready, 1.0)
+    later = tree.parent >= 0
+    builder.put(spread[:, later], assembly.ready[:, tree.parent[later]], -1.0)
+    for k, delay in enumerate(fleet.d.tolist()):
+        assembly.put_launched(rows, k, delay, -1.0)
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Keep launches through what is billed at least: r[k,c] >= sum of u from m-1 to d before."""
+
+    def add_rows(self, assembly: Assembly) -> None:
+        """Add a row per cell for offers whose minimum lasts longer than their launch."""
+        fleet, horizon = assembly.fleet, assembly.statement.problem.horizon
+        for k in np.flatnonzero(fleet.m > fleet.d + 1).tolist():
+            rows = assembly.cell_rows("retention", lower=0.0)
+            assembly.builder.put(rows, assembly.ready[k], 1.0)
+            for back in range(int(fleet.d[k]), min(int(fleet.m[k]), horizon)):
+                assembly.put_launched(rows, k, back, -1.0)

@@ -1,0 +1,231 @@
+"""One decision as the mathematics has it: the data that every formulation starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from markopt.core import Offer, Problem
+from markopt.errors import ConfigError
+from markopt.planning.requirement import (
+    REMIX_ROUNDS,
+    candidate_offers,
+    fleet_mix,
+    launch_delay_intervals,
+    mix_of,
+    remixed,
+    required_rps,
+)
+from markopt.planning.statement.demand import DemandData, SpillUnits, demand_data
+from markopt.planning.statement.fleet import FleetData, fleet_data
+from markopt.planning.statement.foresight import Spread, first_intervals, lead_time_problem
+from markopt.planning.statement.risk import Risk
+from markopt.planning.statement.spill import MissBudget, Spill, miss_budget, spill_terms
+from markopt.planning.statement.states import Interruptions, PoolStates, pool_states
+from markopt.planning.statement.tree import Recourse, ScenarioTree, scenario_tree
+
+Array = NDArray[np.float64]
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, eq=False)
+class Statement:
+    """A decision's data: offers, fleet, scenario tree, pool states, demand and what is promised.
+
+    ``problem`` has the window's forecast. Columns of a formulation lie over (offer, cell), where a
+    cell is a node of ``tree`` at an interval. ``levels_rps`` (states, cells) is the throughput
+    that the risk measure asks for, -inf where it asks for nothing.
+    """
+
+    problem: Problem
+    offers: tuple[Offer, ...]
+    fleet: FleetData
+    tree: ScenarioTree
+    states: PoolStates
+    demand: DemandData
+    own: Spill
+    settings: Formulation
+
+    @cached_property
+    def available(self) -> Array:
+        """Return the available shares, (states, offers, cells)."""
+        return self.states.available[:, :, self.tree.interval]
+
+    @cached_property
+    def levels_rps(self) -> Array:
+        """Return the promised throughput by state and cell.
+
+        States are kept until those left out make up half of the violations that are allowed; the
+        promise then holds in every kept one with what is left. So it is kept in all, by more.
+        """
+        risk, shape = self.settings.risk, (len(self.states.probability), self.tree.cells)
+        levels = np.full(shape, -np.inf)
+        if not risk.promises:
+            return levels
+        share = risk.violation_share
+        if risk.joint:
+            share /= self.problem.horizon
+        kept, lost = self.states.kept(0.5 * share)
+        rest = (share - lost) / max(1.0 - lost, 1e-12)
+        mass = self.tree.probability
+        for cell in range(self.tree.cells):
+            real = self.demand.p[:, cell] > 0.0
+            q = self.demand.q[real, cell]
+            p = self.demand.p[real, cell] / mass[cell]
+            levels[kept, cell] = risk.level(q, p, rest)
+        return levels
+
+    def budget(self, least: Array) -> MissBudget:
+        """Return the budgets of misses; ``least`` misses per cell cannot be avoided any more."""
+        return miss_budget(
+            self.problem,
+            self.tree.by_interval(self.demand.expected_rps),
+            self.own,
+            self.tree.by_interval(least),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Formulation:
+    """What of the program is switched on; the same for every way to solve it.
+
+    DESIGN section 5; docs/formulation.md gives every symbol. ``headroom`` multiplies the demand
+    paths. ``window`` intervals are looked ahead, at least the largest launch delay + 1 (None: the
+    whole forecast). ``integer_intervals`` of them are whole numbers (None: all), continuous after:
+    a continuous tail believes that it may keep a fraction of a large instance, and so never lets
+    the whole one go (docs/decisions/002). ``spill_weight`` multiplies the bill of a spilled
+    request: a spill also brings cold starts, and those the SLO monitor's extra instances
+    (docs/decisions/006). ``spill_units``: a shortage spills ``requests`` in proportion to demand,
+    or ``throughput`` (each counts Q(D)/D times).
+    ``recourse``: later decisions depend on nothing that is seen (``open_loop``), on everything
+    from the next interval on (``wait_and_see``), or on what is seen once a launch of now is ready
+    (``delayed``); paths are told apart in ``scenario_groups`` (of groups, at the second and later
+    branchings; empty: every path by itself).
+    ``spread``: beyond the launch delay cover only what will be unknown when capacity for then is
+    decided (``lead_time``), or the whole spread of the paths (``open_loop``).
+    ``interruptions``: every spot offer serves its ``expected`` share, or pools fail in ``joint``
+    states, of which ``shared_shock_share`` strikes all at once.
+    ``terminal_value_share`` of an instance's boot bill is credited for what is ready at the end.
+    ``risk`` is the promise per interval. ``terms`` are further constraints and costs, by name.
+
+    Raises:
+        ConfigError: an argument is out of range.
+    """
+
+    headroom: float = 1.0
+    window: int | None = 6
+    integer_intervals: int | None = None
+    spill_weight: float = 3.0
+    spill_units: SpillUnits = "requests"
+    spread: Spread = "open_loop"
+    recourse: Recourse = "open_loop"
+    scenario_groups: Sequence[int] = (6,)
+    interruptions: Interruptions = "expected"
+    shared_shock_share: float = 0.1
+    terminal_value_share: float = 0.0
+    risk: Risk = field(default_factory=Risk)
+    terms: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scenario_groups", tuple(self.scenario_groups))
+        for key in ("headroom", "spill_weight"):
+            if not getattr(self, key) > 0.0:
+                raise ConfigError(f"planner.{key}: must be positive, got {getattr(self, key)}")
+        for key in ("window", "integer_intervals"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ConfigError(f"planner.{key}: must be at least 1, got {value}")
+        for key, known in (
+            ("spill_units", ("requests", "throughput")),
+            ("spread", ("lead_time", "open_loop")),
+            ("recourse", ("open_loop", "wait_and_see", "delayed")),
+            ("interruptions", ("expected", "joint")),
+        ):
+            if getattr(self, key) not in known:
+                listed = " or ".join(f"'{name}'" for name in known)
+                raise ConfigError(f"planner.{key}: must be {listed}, got '{getattr(self, key)}'")
+        for key in ("terminal_value_share", "shared_shock_share"):
+            if not 0.0 <= getattr(self, key) <= 1.0:
+                raise ConfigError(f"planner.{key}: must lie in [0, 1], got {getattr(self, key)}")
+        if any(wanted < 1 for wanted in self.scenario_groups):
+            raise ConfigError(
+                f"planner.scenario_groups: must be at least 1 each, got {self.scenario_groups}"
+            )
+
+    def stated_problem(self, problem: Problem) -> Problem:
+        """Return the problem whose cost is minimized: its forecast has ``window`` and ``spread``.
+
+        Raises:
+            Infeasible: no offer answers in time.
+        """
+        candidates = candidate_offers(problem)
+        if self.window is not None:
+            problem = first_intervals(problem, candidates, self.window)
+        if self.spread == "open_loop":
+            return problem
+        return lead_time_problem(problem, candidates)
+
+    def state(
+        self, stated: Problem, offers: Sequence[Offer], mix: Mapping[str, float]
+    ) -> Statement:
+        """Return the data of a decision over ``offers`` for a fleet of this mix.
+
+        ``stated`` is what ``stated_problem`` returned.
+        """
+        tree = self._tree(stated, offers)
+        own = spill_terms(stated)
+        return Statement(
+            problem=stated,
+            offers=tuple(offers),
+            fleet=fleet_data(stated, offers),
+            tree=tree,
+            states=pool_states(stated, offers, self.interruptions, self.shared_shock_share),
+            demand=demand_data(stated, tree, mix, self.headroom, self.spill_units),
+            own=replace(own, spill_usd=own.spill_usd * self.spill_weight),
+            settings=self,
+        )
+
+    def _tree(self, stated: Problem, offers: Sequence[Offer]) -> ScenarioTree:
+        shared = {"open_loop": stated.horizon, "wait_and_see": 1, "delayed": 0}[self.recourse]
+        if self.recourse == "delayed":
+            shared = 1 + min(launch_delay_intervals(o, stated.interval_s) for o in offers)
+        forecast = stated.forecast
+        return scenario_tree(
+            np.asarray(forecast.paths_rps),
+            np.asarray(forecast.probabilities),
+            shared,
+            self.scenario_groups,
+        )
+
+
+def settle_mix(
+    formulation: Formulation,
+    stated: Problem,
+    offers: Sequence[Offer],
+    solve: Callable[[Statement], tuple[Answer, Array] | None],
+) -> Answer | None:
+    """Solve, read the plan's mix, and solve again while required throughput moves.
+
+    ``solve`` returns its answer and the ready instances of every offer, (offers,), summed over the
+    window; None ends the search.
+    """
+    mix: Mapping[str, float] = fleet_mix(stated, offers)
+    mean_rps = stated.forecast.mean_rps() * formulation.headroom
+    for round_ in range(REMIX_ROUNDS):
+        solved = solve(formulation.state(stated, offers, mix))
+        if solved is None:
+            return None
+        answer, held = solved
+        planned = mix_of(offers, np.where(held > 1e-6, held, 0.0)) if held.any() else mix
+        moved = remixed(
+            required_rps(stated, mean_rps, mix), required_rps(stated, mean_rps, planned)
+        )
+        if not moved or round_ == REMIX_ROUNDS - 1:
+            return answer
+        mix = planned
+    return None
