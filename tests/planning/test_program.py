@@ -306,7 +306,7 @@ def test_rounded_relaxation_keeps_every_row() -> None:
     values = round_up(built, relaxed.values)
     assert (values[built.launch[:, :3]] == np.rint(values[built.launch[:, :3]])).all()
     # The ramp still holds: ready <= ready before + launches that arrive + what was there.
-    ready, launch, fleet = values[built.ready], values[built.launch], built.fleet
+    ready, launch, fleet = values[built.ready], values[built.launch], built.statement.fleet
     for k, delay in enumerate(fleet.d.tolist()):
         for t in range(1, ready.shape[1]):
             arrived = launch[k, t - delay] if t >= delay else 0.0
