@@ -24,6 +24,7 @@ from markopt.planning.requirement import (
 from markopt.planning.statement.demand import DemandData, SpillUnits, demand_data
 from markopt.planning.statement.fleet import FleetData, fleet_data
 from markopt.planning.statement.foresight import Spread, first_intervals, lead_time_problem
+from markopt.planning.statement.promise import promised_levels
 from markopt.planning.statement.risk import Risk
 from markopt.planning.statement.spill import MissBudget, Spill, miss_budget, spill_terms
 from markopt.planning.statement.states import Interruptions, PoolStates, pool_states
@@ -39,7 +40,8 @@ class Statement:
 
     ``problem`` has the window's forecast. Columns of a formulation lie over (offer, cell), where a
     cell is a node of ``tree`` at an interval. ``levels_rps`` (states, cells) is the throughput
-    that the risk measure asks for, -inf where it asks for nothing.
+    that the risk measure asks for, -inf where it asks for nothing; ``spared_paths`` how many paths
+    a sample-average promise over the whole window may break, None without one.
     """
 
     problem: Problem
@@ -50,35 +52,52 @@ class Statement:
     demand: DemandData
     own: Spill
     settings: Formulation
+    levels_rps: Array
+    spared_paths: int | None = None
 
     @cached_property
     def available(self) -> Array:
-        """Return the available shares, (states, offers, cells)."""
-        return self.states.available[:, :, self.tree.interval]
+        """The available shares, (states, offers, cells)."""
+        shares = self.states.available
+        return shares[:, :, self.tree.interval if shares.shape[2] > 1 else self._no_time]
 
     @cached_property
-    def levels_rps(self) -> Array:
-        """Return the promised throughput by state and cell.
+    def expected_available(self) -> Array:
+        """The expected shares, (offers, cells)."""
+        shares = self.states.expected
+        return shares[:, self.tree.interval if shares.shape[1] > 1 else self._no_time]
 
-        States are kept until those left out make up half of the violations that are allowed; the
-        promise then holds in every kept one with what is left. So it is kept in all, by more.
+    @property
+    def _no_time(self) -> NDArray[np.int64]:
+        return np.zeros(self.tree.cells, dtype=np.int64)
+
+    def of(self, offers: NDArray[np.int64]) -> Statement:
+        """Return the same decision with some of the offers only, by their numbers.
+
+        Pool states that differ in none of them become one.
         """
-        risk, shape = self.settings.risk, (len(self.states.probability), self.tree.cells)
-        levels = np.full(shape, -np.inf)
-        if not risk.promises:
-            return levels
-        share = risk.violation_share
-        if risk.joint:
-            share /= self.problem.horizon
-        kept, lost = self.states.kept(0.5 * share)
-        rest = (share - lost) / max(1.0 - lost, 1e-12)
-        mass = self.tree.probability
+        states, group = self.states.of(offers)
+        levels = np.full((len(states.probability), self.tree.cells), -np.inf)
+        np.maximum.at(levels, group, self.levels_rps)
+        return replace(
+            self,
+            offers=tuple(self.offers[k] for k in offers.tolist()),
+            fleet=self.fleet.of(offers),
+            states=states,
+            levels_rps=levels,
+        )
+
+    @cached_property
+    def by_scenario(self) -> tuple[Array, Array]:
+        """Required throughput and slope by scenario and interval, (scenarios, horizon)."""
+        paths = np.asarray(self.problem.forecast.paths_rps) * self.settings.headroom
+        q, slope = np.zeros((2, *paths.shape))
         for cell in range(self.tree.cells):
-            real = self.demand.p[:, cell] > 0.0
-            q = self.demand.q[real, cell]
-            p = self.demand.p[real, cell] / mass[cell]
-            levels[kept, cell] = risk.level(q, p, rest)
-        return levels
+            inside, t = self.tree.members(cell), int(self.tree.interval[cell])
+            ordered = inside[np.argsort(-paths[inside, t], kind="stable")]
+            q[ordered, t] = self.demand.q[: len(inside), cell]
+            slope[ordered, t] = self.demand.slope[: len(inside), cell]
+        return q, slope
 
     def budget(self, least: Array) -> MissBudget:
         """Return the budgets of misses; ``least`` misses per cell cannot be avoided any more."""
@@ -179,15 +198,20 @@ class Formulation:
         """
         tree = self._tree(stated, offers)
         own = spill_terms(stated)
+        states = pool_states(stated, offers, self.interruptions, self.shared_shock_share)
+        demand = demand_data(stated, tree, mix, self.headroom, self.spill_units)
+        levels_rps, spared_paths = promised_levels(self.risk, tree, states, demand)
         return Statement(
             problem=stated,
             offers=tuple(offers),
             fleet=fleet_data(stated, offers),
             tree=tree,
-            states=pool_states(stated, offers, self.interruptions, self.shared_shock_share),
-            demand=demand_data(stated, tree, mix, self.headroom, self.spill_units),
+            states=states,
+            demand=demand,
             own=replace(own, spill_usd=own.spill_usd * self.spill_weight),
             settings=self,
+            levels_rps=levels_rps,
+            spared_paths=spared_paths,
         )
 
     def _tree(self, stated: Problem, offers: Sequence[Offer]) -> ScenarioTree:
