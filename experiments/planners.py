@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from planners_table import table_rows
-from study_tables import Row, Study, cases, episode_row, main, markdown, output_folder
+from study_tables import Case, Row, Study, cases, episode_row, main, markdown, output_folder
 
 from markopt.assembly import ConfigParts, compare_settings
 from markopt.evaluation.episode import (
@@ -39,19 +39,27 @@ from markopt.evaluation.outcome import EpisodeResult
 from markopt.evaluation.tabulation import csv_text
 from markopt.evaluation.tape import ForecastTape, RecordedForecaster
 from markopt.evaluation.tuning import Trial, tune
-from markopt.planning.requirement import function_in_time, mix_of, required_rps
+from markopt.planning.requirement import function_in_time, mix_of
 from markopt.planning.statement import Formulation
 
-STUDY = Study("planners", {})
+STUDY = Study(
+    "planners",
+    {
+        "service": lambda config: config.service.name,
+        "purchase": lambda config: (
+            "with spot" if "spot" in config.catalog.purchase else "on demand"
+        ),
+    },
+)
 RUNS, TRIALS, TABLE = "runs.csv", "trials.csv", "table.md"
 DAY_S = 86400.0
-MEAN, PEAK, CARRIED = "lstm_calibrated", "lstm_peak", "lstm_carried"
+FORECASTERS = MEAN, PEAK, CARRIED = "lstm_calibrated", "lstm_peak", "lstm_carried"
 Values = Mapping[str, float | str]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A service and where it runs; ``function_s`` takes the place of the profile's Lambda time."""
+    """Overrides of a service; ``function_s`` takes the place of the profile's Lambda time."""
 
     overrides: tuple[str, ...]
     function_s: float | None = None
@@ -61,52 +69,61 @@ SETTINGS = {
     # A prototype's setting: five types, launches of three minutes, Lambda at 44 USD per million.
     "inception_v3": Setting(
         (
-            "service=inception_v3",
             "service.slo.rt_max_s=1.0",
             "catalog.instance_types=[c5.large,c5.xlarge,c5.2xlarge,c5.4xlarge,p2.xlarge]",
             "catalog.launch_delay_s=180",
         ),
         function_s=0.9,
     ),
-    "inception_bn": Setting(("service=inception_bn",)),
-    "nasnet": Setting(("service=nasnet",)),  # no function in time: what is not served, misses
+    "inception_bn": Setting(("workload.scale=20",)),
+    "nasnet": Setting(()),  # no function in time: what is not served, misses
 }
-PURCHASES = {"on demand": "[on_demand]", "with spot": "[on_demand,spot]"}
 
 
 @dataclass(frozen=True)
 class Policy:
-    """A planner's option and overrides, what is tuned one after another, and its forecaster."""
+    """A planner's option and overrides, what is tuned one after another, and its forecaster.
+
+    What the policy ``like`` was tuned to holds for this one too.
+    """
 
     planner: str
     overrides: tuple[str, ...] = ()
     knobs: Mapping[str, tuple[float | str, ...]] = field(default_factory=dict)
     forecaster: str = MEAN
+    like: str | None = None
 
 
-def _program(*overrides: str, forecaster: str = MEAN, **knobs: tuple[float | str, ...]) -> Policy:
-    return Policy("program", overrides, knobs, forecaster)
-
-
-_RISK = {
-    "quantile": {"risk.violation_share": (0.05, 0.1, 0.2)},
-    "saa": {"risk.violation_share": (0.05, 0.1, 0.2)},
-    "cvar": {"risk.violation_share": (0.1, 0.2, 0.4)},
-    "gaussian": {"risk.violation_share": (0.05, 0.1, 0.2)},
-    "wasserstein": {"risk.violation_share": (0.05, 0.1, 0.2)},
+_QUANTILE = {"quantile": (0.85, 0.9, 0.95, 0.98, 1.0)}
+_HEADROOM = {"headroom": (0.85, 1.0, 1.15, 1.3)}
+_MEASURES = ("quantile", "saa", "cvar", "gaussian", "wasserstein")
+_RECOURSE = {
+    "wait_and_see": ("planner.spread=open_loop", "planner.integer_intervals=1"),
+    "delayed": ("planner.spread=open_loop", "planner.window=8", "planner.integer_intervals=4"),
+    "open_loop": ("planner.spread=open_loop",),
 }
-POLICIES: dict[str, Policy] = {
-    "mark": Policy(
-        "greedy",
-        ("planner.quantile=0.5",),
-        {"headroom": (0.85, 0.95, 1.05, 1.15, 1.3, 1.5)},
-        PEAK,
-    ),
-    "greedy": Policy("greedy", (), {"quantile": (0.8, 0.9, 0.93, 0.95, 0.97, 0.99, 1.0)}),
-    "greedy, carried": Policy(
-        "greedy", (), {"quantile": (0.8, 0.9, 0.93, 0.95, 0.97, 0.99, 1.0)}, CARRIED
-    ),
-}
+
+
+def policies(*, function: bool) -> dict[str, Policy]:
+    """Return the policies by name; ``function``: one is in time, so that a spill misses nothing.
+
+    Then a promise counts the warm functions, which are nearly free, and is not worth tuning.
+    """
+    price = {"spill_weight": (1.0, 2.0)} if function else {"miss_weight": (8.0, 12.0, 16.0)}
+    share = {"risk.violation_share": (0.05,) if function else (0.05, 0.1, 0.2)}
+    found = {
+        "mark": Policy("greedy", ("planner.quantile=0.5",), _HEADROOM, PEAK),
+        "greedy": Policy("greedy", (), _QUANTILE),
+        "program": Policy("program", (), price),
+    }
+    for measure in _MEASURES:
+        risk = (f"planner.risk.measure={measure}",)
+        found[f"program, {measure}"] = Policy("program", risk, share, like="program")
+    for recourse, others in _RECOURSE.items():
+        chosen = (f"planner.recourse={recourse}", "planner.scenario_groups=[4]", *others)
+        found[f"program, {recourse}"] = Policy("program", chosen, like="program")
+    found["program, carried"] = Policy("program", (), price, CARRIED)
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +136,12 @@ class Stage:
 
 
 def stage(
-    setting: Setting, overrides: Sequence[str], forecasters: Sequence[str], seed: int, *, bound: bool
+    setting: Setting,
+    overrides: Sequence[str],
+    forecasters: Sequence[str],
+    seed: int,
+    *,
+    bound: bool,
 ) -> Stage:
     """Return the stage of a seed: every forecaster's tape, recorded once for all policies."""
     parts = {name: ConfigParts([*overrides, f"forecaster={name}"]) for name in forecasters}
@@ -148,10 +170,16 @@ def play(
 
 
 def tuned_values(
-    name: str, policy: Policy, on: Stage, overrides: Sequence[str], target: float
+    name: str,
+    policy: Policy,
+    on: Stage,
+    overrides: Sequence[str],
+    *,
+    target: float,
+    known: Mapping[str, Values],
 ) -> tuple[Values, list[Row]]:
     """Return the values of a policy's knobs: the cheapest that attain ``target``, one by one."""
-    chosen: dict[str, float | str] = {}
+    chosen = dict(known[policy.like]) if policy.like else {}
     trials: list[Row] = []
     for knob, grid in policy.knobs.items():
         if len(grid) == 1:
@@ -206,4 +234,83 @@ def shortages(result: EpisodeResult, on: Stage) -> dict[str, float]:
 
 
 def _required(scene: Scene, rate_rps: float, mix: Mapping[str, float]) -> float:
-    return float(scene.required_throughput(np.array([rate_rps]), mix)[0])
+    return float(scene.required_throughput.at(np.array([rate_rps]), mix)[0])
+
+
+def judged_row(name: str, result: EpisodeResult, planner: Any, values: Values, on: Stage) -> Row:
+    """Return a judged run as one row; ``promised`` is what a plan allows."""
+    found = episode_row(result)
+    promised = None
+    if isinstance(planner, Formulation) and planner.risk.promises:
+        promised = planner.risk.violation_share
+    shares = {key: round(value, 5) for key, value in shortages(result, on).items()}
+    del found["worst_minute_attainment"]
+    return {**found, "policy": name, "values": _text(values), "promised": promised, **shares}
+
+
+def case_rows(case: Case) -> tuple[list[Row], list[Row]]:
+    """Tune and judge every policy on one service and purchase; return judged rows and trials."""
+    setting = SETTINGS[case.labels["service"]]
+    base = [*case.overrides, *setting.overrides]
+    workload, slo = case.config.workload, case.config.service.slo
+    seeds = compare_settings(case.config).seeds
+    before = [
+        *base,
+        f"workload.start_s={float(workload.start_s) - DAY_S}",
+        f"workload.history_s={float(workload.history_s) - DAY_S}",
+    ]
+    tuning = stage(setting, before, FORECASTERS, seeds[0], bound=False)
+    candidates = policies(
+        function=function_in_time(tuning.scene.function, tuning.scene.service.slo)
+    )
+    tuned: dict[str, Values] = {}
+    trials: list[Row] = []
+    for name, policy in candidates.items():
+        tuned[name], tried = tuned_values(
+            name, policy, tuning, before, target=float(slo.sl_min), known=tuned
+        )
+        trials += [{**case.labels, **row} for row in tried]
+        _tell(case, f"{name}: {_text(tuned[name])}")
+    rows: list[Row] = []
+    for seed in seeds:
+        judging = stage(setting, base, FORECASTERS, seed, bound=True)
+        for name, policy in candidates.items():
+            result, planner = play(name, policy, tuned[name], judging, base)
+            row = judged_row(name, result, planner, tuned[name], judging)
+            rows.append({**case.labels, **row})
+            cost, attained = row["cost_usd"], 100.0 * row["attainment"]
+            _tell(case, f"{name}, seed {seed}: {cost:.3f} USD, {attained:.3f} %")
+    return rows, trials
+
+
+def _tell(case: Case, text: str) -> None:
+    print(f"{STUDY.name} {case.labels}: {text}", file=sys.stderr, flush=True)
+
+
+def run(overrides: Sequence[str]) -> Path:
+    """Run the study and write its tables; ``overrides`` change its configuration.
+
+    Raises:
+        MarkoptError: a setting is wrong, a load cannot be served, or the folder exists.
+    """
+    from joblib import Parallel, delayed  # type: ignore[import-untyped]
+
+    found = cases(STUDY, overrides)
+    jobs = compare_settings(found[0].config).jobs
+    rows: list[Row] = []
+    trials: list[Row] = []
+    with whole_folder(output_folder(STUDY, found)) as folder:
+        for judged, tried in Parallel(n_jobs=jobs)(delayed(case_rows)(case) for case in found):
+            rows += judged
+            trials += tried
+        table = markdown(table_rows(rows))
+        replace_text(folder.path / RUNS, csv_text(rows))
+        replace_text(folder.path / TRIALS, csv_text(trials))
+        replace_text(folder.path / TABLE, table)
+    print(table)
+    print(folder.final)
+    return folder.final
+
+
+if __name__ == "__main__":
+    sys.exit(main(run, sys.argv[1:]))

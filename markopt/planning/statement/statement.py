@@ -146,10 +146,10 @@ class Formulation:
     headroom: float = 1.0
     window: int | None = 6
     integer_intervals: int | None = None
-    spill_weight: float = 3.0
+    spill_weight: float = 1.0
     miss_weight: float | None = 10.0
     spill_units: SpillUnits = "requests"
-    spread: Spread = "open_loop"
+    spread: Spread = "lead_time"
     recourse: Recourse = "open_loop"
     scenario_groups: Sequence[int] = (6,)
     interruptions: Interruptions = "expected"
