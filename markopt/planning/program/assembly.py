@@ -48,6 +48,9 @@ class Assembly:
         self.warm: Indices | None = None
         self.short: Indices | None = None
         self.slack: Indices = np.zeros(0, dtype=np.int64)
+        weight = self.states.probability
+        best = np.array([self.demand.expected_spill_rps(rps) for rps in self.limit_rps])
+        self.budget = statement.budget((weight @ best) * self.own.spill_misses * self.interval_s)
 
     @property
     def penalty_usd(self) -> float:

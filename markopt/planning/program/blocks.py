@@ -125,8 +125,7 @@ class ServiceLevel:
         """Add a row and a slack per window."""
         own, builder, interval_s = assembly.own, assembly.builder, assembly.interval_s
         weight = assembly.states.probability
-        best = np.array([assembly.demand.expected_spill_rps(c) for c in assembly.limit_rps])
-        budget = assembly.statement.budget((weight @ best) * own.spill_misses * interval_s)
+        budget = assembly.budget
         count = len(budget.allowed)
         assembly.slack = builder.add_columns("slack", (count,), cost=assembly.penalty_usd)
         rows = builder.add_rows("budget", count, upper=budget.allowed) + np.arange(count)
@@ -270,9 +269,9 @@ class Retention:
         if not len(kept):
             return
         count = len(kept) * assembly.tree.cells
-        first = assembly.builder.add_rows("retention", count, lower=0.0)
-        rows = np.zeros(assembly.ready.shape, dtype=np.int64)
-        rows[kept] = first + np.arange(count).reshape(len(kept), -1)
+        start = assembly.builder.add_rows("retention", count, lower=0.0)
+        rows: Indices = np.zeros(assembly.ready.shape, dtype=np.int64)
+        rows[kept] = start + np.arange(count).reshape(len(kept), -1)
         assembly.put_ready(rows[kept], 1.0, kept)
         longest = min(int(fleet.m[kept].max()), horizon)
         for back in range(int(fleet.d[kept].min()), longest):
