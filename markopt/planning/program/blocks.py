@@ -220,10 +220,10 @@ class AccountLimits:
             own = first + np.arange(room.size).reshape(room.shape)
             assembly.put_billed(own, 1.0, bounded)
         ones = np.ones(len(fleet.offers))
-        for pool, most in sorted(limits.max_instances_by_pool.items()):
+        for pool, count in sorted(limits.max_instances_by_pool.items()):
             inside = np.array([offer.pool == pool for offer in fleet.offers])
             if inside.any():
-                _put_total(assembly, f"pool {pool}", float(most), ones * inside)
+                _put_total(assembly, f"pool {pool}", float(count), ones * inside)
         if limits.max_vcpus is not None:
             _put_total(assembly, "vcpus", limits.max_vcpus, fleet.vcpus)
         if limits.max_launches_per_interval is not None:

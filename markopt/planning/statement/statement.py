@@ -68,6 +68,12 @@ class Statement:
         return shares[:, self.tree.interval if shares.shape[1] > 1 else self._no_time]
 
     @property
+    def whole_intervals(self) -> int:
+        """Intervals in whole instances: as set, or those before the paths are told apart."""
+        wanted = self.settings.integer_intervals
+        return self.tree.shared if wanted is None else wanted
+
+    @property
     def _no_time(self) -> NDArray[np.int64]:
         return np.zeros(self.tree.cells, dtype=np.int64)
 
@@ -115,9 +121,9 @@ class Formulation:
 
     DESIGN section 5; docs/formulation.md gives every symbol. ``headroom`` multiplies the demand
     paths. ``window`` intervals are looked ahead, at least the largest launch delay + 1 (None: the
-    whole forecast). ``integer_intervals`` of them are whole numbers (None: all), continuous after:
-    a continuous tail believes that it may keep a fraction of a large instance, and so never lets
-    the whole one go (docs/decisions/002). ``spill_weight`` multiplies the bill of a spilled
+    whole forecast). ``integer_intervals`` of them are whole numbers, continuous after (None: as long
+    as nothing branches): a continuous tail believes that it may keep a fraction of a large instance,
+    and so never lets the whole one go (docs/decisions/002). ``spill_weight`` multiplies the bill of a spilled
     request: a spill also brings cold starts, and those the SLO monitor's extra instances
     (docs/decisions/006). ``spill_units``: a shortage spills ``requests`` in proportion to demand,
     or ``throughput`` (each counts Q(D)/D times).
