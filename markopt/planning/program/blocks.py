@@ -187,21 +187,19 @@ class ChanceOverPaths:
             return
         q, _ = statement.by_scenario
         cells = assembly.tree.cell_of[assembly.tree.leaf_of]
-        level = statement.levels_rps.max(axis=0)[cells]
-        path, at = np.nonzero(q > np.maximum(level, 0.0) + 1e-9)
-        if not len(path):
-            return
         broken = builder.add_columns("broken", (len(q),), upper=1.0, integer=True)
         builder.put(builder.add_rows("broken", 1, upper=float(count)), broken, 1.0)
-        own, cell = assembly.own, cells[path, at]
-        at_hand = 0.0 if assembly.warm is not None else own.warm_limit * own.warm_rps
-        kept = np.flatnonzero((statement.levels_rps > -np.inf).any(axis=1))
-        for state in kept.tolist():
-            first = builder.add_rows("path", len(path), lower=q[path, at] - at_hand)
-            rows = first + np.arange(len(path))
+        most_warm = assembly.own.warm_limit * assembly.own.warm_rps
+        at_hand = 0.0 if assembly.warm is not None else most_warm
+        for state in np.flatnonzero((statement.levels_rps > -np.inf).any(axis=1)).tolist():
+            level = np.maximum(statement.levels_rps[state, cells], 0.0)
+            asked = np.minimum(q, assembly.limit_rps[state, cells] + most_warm)
+            path, at = np.nonzero(asked > level + 1e-9)
+            first = builder.add_rows("path", len(path), lower=asked[path, at] - at_hand)
+            rows, cell = first + np.arange(len(path)), cells[path, at]
             _put_served(assembly, rows, np.full(len(path), state), cell)
             builder.put(rows, assembly.short[cell], 1.0)
-            builder.put(rows, broken[path], q[path, at] - np.maximum(level[path, at], 0.0))
+            builder.put(rows, broken[path], asked[path, at] - level[path, at])
 
 
 @dataclass(frozen=True)
