@@ -22,6 +22,7 @@ from markopt.planning.program.blocks import (
 )
 from markopt.planning.program.model import SparseModel
 from markopt.planning.statement import Statement
+from markopt.planning.statement.spill import MissBudget
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -43,6 +44,7 @@ class BuiltProgram:
     excess: Indices | None
     warm: Indices | None
     slack: Indices
+    budget: MissBudget
     penalty_usd: float
 
     @property
@@ -53,8 +55,12 @@ class BuiltProgram:
 
     def capacity_rps(self, values: Array) -> Array:
         """Return C of a solution, (states, cells)."""
+        return self.served_rps(values[self.ready])
+
+    def served_rps(self, ready: Array) -> Array:
+        """Return the throughput of ready instances, (offers, cells), by state and cell."""
         fleet = self.statement.fleet
-        capacity = np.einsum("k,mkc,kc->mc", fleet.mu, self.statement.available, values[self.ready])
+        capacity = np.einsum("k,mkc,kc->mc", fleet.mu, self.statement.available, ready)
         capacity[:, 0] += fleet.noticed_rps
         return np.asarray(capacity, dtype=np.float64)
 
@@ -77,14 +83,21 @@ class BuiltProgram:
         capacity = self.capacity_rps(values)
         warm_rps = own.warm_rps * self.warm_environments(values)
         missing = 0.0
+        misses = np.zeros(self.statement.tree.cells)
         for state, weight in enumerate(self.statement.states.probability.tolist()):
             spill = demand.expected_spill_rps(capacity[state])
             usd = own.spill_usd * float((spill - values[self.spill[state]]).sum())
+            misses += weight * own.spill_misses * spill
             if self.excess is not None:
                 excess = demand.expected_excess_rps(capacity[state], warm_rps)
                 usd += own.excess_usd * float((excess - values[self.excess[state]]).sum())
+                misses += weight * own.excess_misses * excess
             missing += weight * usd
-        return modeled_usd + self.statement.problem.interval_s * missing
+        seconds = self.statement.problem.interval_s
+        by_window = np.bincount(self.budget.window_of[self.statement.tree.interval], misses)
+        slack = np.maximum(by_window * seconds - self.budget.allowed, 0.0)
+        beyond_usd = self.penalty_usd * float((slack - values[self.slack]).sum())
+        return modeled_usd + seconds * missing + beyond_usd
 
 
 def build_program(statement: Statement, cut_count: int) -> BuiltProgram:
@@ -114,5 +127,6 @@ def build_program(statement: Statement, cut_count: int) -> BuiltProgram:
         excess=assembly.excess,
         warm=assembly.warm,
         slack=assembly.slack,
+        budget=assembly.budget,
         penalty_usd=assembly.penalty_usd,
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from markopt.planning.program.builder import BuiltProgram, build_program
 from markopt.planning.program.ladder import Solution, rounded_solution, whole_solution
 from markopt.planning.program.pricing import advantage_usd, prices, starting_offers
+from markopt.planning.program.rounding import roundings
 from markopt.planning.program.solver import Session, SolverAnswer, SolverOptions
 from markopt.planning.program.tightening import Tightening
 from markopt.planning.statement import Statement
@@ -18,7 +19,7 @@ from markopt.planning.statement import Statement
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-FIRST_CUTS = 5
+FIRST_CUTS = 3
 CUT_ROUNDS = 25
 PRICE_ROUNDS = 20
 ENTERING = 6
@@ -65,8 +66,9 @@ class _Search:
 
     def relax(self, numbers: Indices) -> _Relaxed | None:
         """Solve the relaxation over all offers, with few of them in the program."""
+        found: _Relaxed | None = None
         while True:
-            found = self._relaxed_part(numbers)
+            found = self._relaxed_part(numbers, found)
             if found is None or len(numbers) == len(self.statement.offers):
                 return found
             outside = np.setdiff1d(np.arange(len(self.statement.offers)), numbers)
@@ -77,11 +79,17 @@ class _Search:
             best = paying[np.argsort(-found.advantage[paying], kind="stable")][:ENTERING]
             numbers = np.union1d(numbers, best)
 
-    def _relaxed_part(self, numbers: Indices) -> _Relaxed | None:
+    def _relaxed_part(self, numbers: Indices, before: _Relaxed | None) -> _Relaxed | None:
+        """Solve the relaxation over some offers; ``before``, over fewer, tells where to cut."""
         part = self.statement.of(numbers)
         built = build_program(part, FIRST_CUTS)
         session = Session(built.model, self.options, self.scale)
         tightening = Tightening(built, session)
+        if before is not None and before.answer.values is not None:
+            values, ready = before.answer.values, np.zeros(built.ready.shape)
+            ready[np.searchsorted(numbers, before.numbers)] = values[before.built.ready]
+            warm = before.built.warm_environments(values)
+            tightening.cut_at(built.served_rps(ready), warm * part.own.warm_rps)
         for _ in range(CUT_ROUNDS):
             self._limit_time(session)
             answer = session.relaxed()
@@ -117,10 +125,27 @@ class _Search:
             if found is None or not len(outside) or self._proven(found[1]) or self._late():
                 return found
             close = order[np.isin(order, outside)][: WIDER * len(relaxed.numbers)]
-            wider = self._relaxed_part(np.union1d(relaxed.numbers, close))
+            wider = self._relaxed_part(np.union1d(relaxed.numbers, close), relaxed)
             if wider is None:
                 return found
             relaxed = wider
+
+    def _rounded(self, relaxed: _Relaxed, floor_usd: float) -> Solution | None:
+        """Return the best whole-number plan near the relaxed one; None: none keeps the limits."""
+        best: Solution | None = None
+        if relaxed.answer.values is None:
+            return None
+        for columns, values in roundings(relaxed.built, relaxed.answer.values):
+            self._limit_time(relaxed.session)
+            answer = relaxed.session.fixed(columns, values)
+            if answer.status != "optimal" or answer.values is None:
+                continue
+            found = whole_solution(relaxed.built, replace(answer, bound=floor_usd))
+            if best is None or found.objective_usd < best.objective_usd:
+                best = found
+            if self._proven(best) or self._late():
+                break
+        return best
 
     def _proven(self, found: Solution) -> bool:
         allowed = self.options.relative_gap * abs(found.objective_usd)
@@ -131,7 +156,9 @@ class _Search:
     ) -> tuple[BuiltProgram, Solution] | None:
         """Solve and cut until the gap is closed; the bound speaks of all offers."""
         built, session = relaxed.built, relaxed.session
-        best: Solution | None = None
+        best = self._rounded(relaxed, floor_usd)
+        if best is not None and self._proven(best):
+            return built, best
         for _ in range(WHOLE_ROUNDS):
             self._limit_time(session)
             answer = session.whole()

@@ -22,6 +22,8 @@ SWITCHED_OFF = (
     "mip_detect_symmetry",
 )
 
+DEVEX = 1
+
 Status = Literal["optimal", "limit", "infeasible", "unbounded", "failed"]
 
 
@@ -62,6 +64,9 @@ class Session:
 
         self._highspy, self._model, self._scale = highspy, model, scale
         self._highs = _new_highs(highspy, options)
+        # Relaxations are solved again and again from their last basis: devex, without presolve.
+        self._highs.setOptionValue("presolve", "off")
+        self._highs.setOptionValue("simplex_dual_edge_weight_strategy", DEVEX)
         lp = _highs_lp(highspy, model, relaxed=True, scale=scale)
         if self._highs.passModel(lp) == highspy.HighsStatus.kError:
             raise SolverFailed(
@@ -98,6 +103,22 @@ class Session:
             values,
         )
 
+    def fixed(self, columns: NDArray[np.int64], values: NDArray[np.float64]) -> SolverAnswer:
+        """Solve the relaxation with some columns fixed; their bounds are put back afterwards."""
+        count, own = len(columns), columns.astype(np.int32)
+        self._highs.changeColsBounds(count, own, values, values)
+        try:
+            return self.relaxed()
+        finally:
+            lower, upper = self._model.lower[columns], self._model.upper[columns]
+            self._highs.changeColsBounds(count, own, lower, upper)
+
+    def start_from(self, values: NDArray[np.float64]) -> None:
+        """Give the whole-number solve a solution to start from."""
+        solution = self._highspy.HighsSolution()
+        solution.col_value = values.tolist()
+        self._highs.setSolution(solution)
+
     def limit_time(self, seconds: float) -> None:
         """Let every solve from now on take at most so long."""
         self._highs.setOptionValue("time_limit", self._highs.getRunTime() + max(seconds, 0.0))
@@ -109,6 +130,7 @@ class Session:
             return self.relaxed()
         kinds = np.full(len(whole), int(self._highspy.HighsVarType.kInteger), dtype=np.uint8)
         self._highs.changeColsIntegrality(len(whole), whole, kinds)
+        self._highs.setOptionValue("presolve", "choose")
         self._highs.run()
         return _answer(self._highspy, self._highs, mip=True, scale=self._scale)
 

@@ -25,6 +25,7 @@ from markopt.planning.statement.demand import DemandData, SpillUnits, demand_dat
 from markopt.planning.statement.fleet import FleetData, fleet_data
 from markopt.planning.statement.foresight import Spread, first_intervals, lead_time_problem
 from markopt.planning.statement.promise import promised_levels
+from markopt.planning.statement.reach import most_ready, reach_rps
 from markopt.planning.statement.risk import Risk
 from markopt.planning.statement.spill import MissBudget, Spill, miss_budget, weighted_spill
 from markopt.planning.statement.states import Interruptions, PoolStates, pool_states
@@ -68,8 +69,26 @@ class Statement:
         return shares[:, self.tree.interval if shares.shape[1] > 1 else self._no_time]
 
     @property
+    def whole_intervals(self) -> int:
+        """Intervals in whole instances: as set, or those before the paths are told apart."""
+        wanted = self.settings.integer_intervals
+        return self.tree.shared if wanted is None else wanted
+
+    @property
     def _no_time(self) -> NDArray[np.int64]:
         return np.zeros(self.tree.cells, dtype=np.int64)
+
+    def within_reach(self) -> Statement:
+        """Return the same decision that promises no more than can be had.
+
+        What no decision can prevent is no shortage: at its price it would drown what can be
+        decided in the solver's gap.
+        """
+        asked = max(float(self.demand.q.max()), float(self.levels_rps.max()), 0.0)
+        most = most_ready(self.fleet, self.available, asked)
+        limit = reach_rps(self.fleet, self.tree, self.available, most)
+        limit += self.own.warm_limit * self.own.warm_rps
+        return replace(self, levels_rps=np.minimum(self.levels_rps, limit))
 
     def of(self, offers: NDArray[np.int64]) -> Statement:
         """Return the same decision with some of the offers only, by their numbers.
@@ -120,13 +139,14 @@ class Formulation:
 
     DESIGN section 5; docs/formulation.md gives every symbol. ``headroom`` multiplies the demand
     paths. ``window`` intervals are looked ahead, at least the largest launch delay + 1 (None: the
-    whole forecast). ``integer_intervals`` of them are whole numbers (None: all), continuous after:
-    a continuous tail believes that it may keep a fraction of a large instance, and so never lets
-    the whole one go (docs/decisions/002). ``spill_weight`` multiplies the bill of a spilled
-    request: a spill also brings cold starts, and those the SLO monitor's extra instances
-    (docs/decisions/006). ``miss_weight`` prices a miss where no function is in time, in bills of a
-    request on the cheapest instance; None: misses are free within the window's budget, and beyond
-    it as dear as can be (docs/decisions/010). ``spill_units``: a shortage spills ``requests`` in
+    whole forecast). ``integer_intervals`` of them are whole numbers, continuous after (None: as
+    long as nothing branches): a continuous tail believes that it may keep a fraction of a large
+    instance, and so never lets the whole one go (docs/decisions/002). ``spill_weight`` multiplies
+    the bill of a spilled request: a spill also brings cold starts, and those the SLO monitor's
+    extra instances (docs/decisions/006). ``miss_weight`` prices a miss where no function is in
+    time, in bills of a request on the cheapest instance; None: misses are free within the window's
+    budget, and beyond it as dear as can be (docs/decisions/010). ``spill_units``: a shortage spills
+    ``requests`` in
     proportion to demand, or ``throughput`` (each counts Q(D)/D times).
     ``recourse``: later decisions depend on nothing that is seen (``open_loop``), on everything
     from the next interval on (``wait_and_see``), or on what is seen once a launch of now is ready
@@ -210,7 +230,7 @@ class Formulation:
         states = pool_states(stated, offers, self.interruptions, self.shared_shock_share)
         demand = demand_data(stated, tree, mix, self.headroom, self.spill_units)
         levels_rps, spared_paths = promised_levels(self.risk, tree, states, demand)
-        return Statement(
+        found = Statement(
             problem=stated,
             offers=tuple(offers),
             fleet=fleet_data(stated, offers),
@@ -222,6 +242,7 @@ class Formulation:
             levels_rps=levels_rps,
             spared_paths=spared_paths,
         )
+        return found.within_reach() if self.risk.promises else found
 
     def _tree(self, stated: Problem, offers: Sequence[Offer]) -> ScenarioTree:
         shared = {"open_loop": stated.horizon, "wait_and_see": 1, "delayed": 0}[self.recourse]
