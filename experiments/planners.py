@@ -25,6 +25,7 @@ from planners_table import table_rows
 from study_tables import Case, Row, Study, cases, episode_row, main, markdown, output_folder
 
 from markopt.assembly import ConfigParts, compare_settings
+from markopt.errors import ConfigError
 from markopt.evaluation.episode import (
     Conditions,
     EpisodeSetup,
@@ -118,12 +119,25 @@ def policies(*, function: bool) -> dict[str, Policy]:
     }
     for measure in _MEASURES:
         risk = (f"planner.risk.measure={measure}",)
-        found[f"program, {measure}"] = Policy("program", risk, share, like="program")
+        found[f"program_{measure}"] = Policy("program", risk, share, like="program")
     for recourse, others in _RECOURSE.items():
         chosen = (f"planner.recourse={recourse}", "planner.scenario_groups=[4]", *others)
-        found[f"program, {recourse}"] = Policy("program", chosen, like="program")
-    found["program, carried"] = Policy("program", (), price, CARRIED)
+        found[f"program_{recourse}"] = Policy("program", chosen, like="program")
+    found["program_carried"] = Policy("program", (), price, CARRIED)
     return found
+
+
+def chosen_policies(names: Sequence[str], known: Mapping[str, Policy]) -> dict[str, Policy]:
+    """Return the policies of these names, and those that they are ``like``.
+
+    Raises:
+        ConfigError: a name is unknown.
+    """
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ConfigError(f"compare.planners: expected of {list(known)}, got {unknown}")
+    wanted = {*names, *(known[name].like for name in names)}
+    return {name: policy for name, policy in known.items() if name in wanted}
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,9 +274,9 @@ def case_rows(case: Case) -> tuple[list[Row], list[Row]]:
         f"workload.history_s={float(workload.history_s) - DAY_S}",
     ]
     tuning = stage(setting, before, FORECASTERS, seeds[0], bound=False)
-    candidates = policies(
-        function=function_in_time(tuning.scene.function, tuning.scene.service.slo)
-    )
+    function = function_in_time(tuning.scene.function, tuning.scene.service.slo)
+    wanted = compare_settings(case.config).planners
+    candidates = chosen_policies(wanted, policies(function=function))
     tuned: dict[str, Values] = {}
     trials: list[Row] = []
     for name, policy in candidates.items():
