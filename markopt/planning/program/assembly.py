@@ -8,16 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markopt.planning.program.model import ModelBuilder
-from markopt.planning.statement import Statement
+from markopt.planning.statement import CALM_SHARE, Statement
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
-
-# A launch costs this share more than it does, so that of two equal plans the calmer one wins.
-CALM_SHARE = 1e-6
-# USD per violation beyond the budget, in prices of the dearest instance from launch to one
-# interval of service: enough that money never buys a violation while an instance could prevent it.
-PENALTY_INSTANCES = 20.0
 
 
 class Assembly:
@@ -50,7 +44,7 @@ class Assembly:
     @property
     def penalty_usd(self) -> float:
         """Price of one violation beyond what is allowed, USD."""
-        return PENALTY_INSTANCES * float(((self.fleet.d + 1) * self.fleet.c).max(initial=0.0))
+        return self.statement.penalty_usd
 
     def cell_rows(self, name: str, *, lower: Any = -np.inf, upper: Any = np.inf) -> Indices:
         """Add one row per cell and return their indices."""

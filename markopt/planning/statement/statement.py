@@ -32,6 +32,12 @@ from markopt.planning.statement.tree import Recourse, ScenarioTree, scenario_tre
 Array = NDArray[np.float64]
 Answer = TypeVar("Answer")
 
+# A launch costs this share more than it does, so that of two equal plans the calmer one wins.
+CALM_SHARE = 1e-6
+# USD per violation beyond the budget, in prices of the dearest instance from launch to one
+# interval of service: enough that money never buys a violation while an instance could prevent it.
+PENALTY_INSTANCES = 20.0
+
 
 @dataclass(frozen=True, eq=False)
 class Statement:
@@ -79,6 +85,20 @@ class Statement:
             p = self.demand.p[real, cell] / mass[cell]
             levels[kept, cell] = risk.level(q, p, rest)
         return levels
+
+    @cached_property
+    def penalty_usd(self) -> float:
+        """Price of one violation beyond what is allowed, USD.
+
+        The dearest of all offers that may carry load counts, also one that is left out of
+        ``offers`` because another replaces it: the price must not depend on who solves.
+        """
+        interval_s = self.problem.interval_s
+        usd = [
+            (launch_delay_intervals(offer, interval_s) + 1) * offer.price_usd_per_s * interval_s
+            for offer in candidate_offers(self.problem)
+        ]
+        return PENALTY_INSTANCES * max(usd)
 
     def budget(self, least: Array) -> MissBudget:
         """Return the budgets of misses; ``least`` misses per cell cannot be avoided any more."""
