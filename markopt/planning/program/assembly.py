@@ -18,7 +18,7 @@ class Assembly:
     """A statement's columns, and a builder that collects rows.
 
     ``launch`` and ``ready`` have shape (offers, cells), ``capacity`` and ``spill`` (states, cells);
-    ``excess`` (states, cells) and ``warm`` (cells,) are set where they are a choice. Costs are
+    ``excess`` (states, cells), ``warm`` and ``short`` (cells,) are set where they are a choice. Costs are
     expected ones: a cell's are weighted with its probability, a state's with its own.
     """
 
@@ -39,6 +39,7 @@ class Assembly:
         self.spill = self.builder.add_columns("spill", shape, cost=spill_usd * weight)
         self.excess: Indices | None = None
         self.warm: Indices | None = None
+        self.short: Indices | None = None
         self.slack: Indices = np.zeros(0, dtype=np.int64)
 
     @property

@@ -164,10 +164,49 @@ class ChancePerInterval:
         at_hand = 0.0 if assembly.warm is not None else own.warm_limit * own.warm_rps
         first = builder.add_rows("promise", len(cell), lower=levels[state, cell] - at_hand)
         rows = first + np.arange(len(cell))
-        builder.put(rows, assembly.capacity[state, cell], 1.0)
+        _put_served(assembly, rows, state, cell)
         builder.put(rows, short[cell], 1.0)
-        if assembly.warm is not None:
-            builder.put(rows, assembly.warm[cell], own.warm_rps)
+        assembly.short = short
+
+
+def _put_served(assembly: Assembly, rows: Indices, state: Indices, cell: Indices) -> None:
+    """Put what serves in a state and cell: instances, and warm functions where they are a choice."""
+    assembly.builder.put(rows, assembly.capacity[state, cell], 1.0)
+    if assembly.warm is not None:
+        assembly.builder.put(rows, assembly.warm[cell], assembly.own.warm_rps)
+
+
+@dataclass(frozen=True)
+class ChanceOverPaths:
+    """The sample-average promise for the whole window: all but some paths are served throughout.
+
+    C[m,c] + mu w >= q - (q - level) y: y = 1 breaks a path, and ``level`` is what all but the paths
+    that may be broken need (the mixing set's strengthening, Luedtke, Ahmed, Nemhauser 2010).
+    """
+
+    def add_rows(self, assembly: Assembly) -> None:
+        """Add a binary per path that may matter, and a row per path, kept state and cell."""
+        statement, builder = assembly.statement, assembly.builder
+        count = statement.spared_paths
+        if count is None or count == 0 or assembly.short is None:
+            return
+        q, _ = statement.by_scenario
+        cells = assembly.tree.cell_of[assembly.tree.leaf_of]
+        level = statement.levels_rps.max(axis=0)[cells]
+        path, at = np.nonzero(q > np.maximum(level, 0.0) + 1e-9)
+        if not len(path):
+            return
+        broken = builder.add_columns("broken", (len(q),), upper=1.0, integer=True)
+        builder.put(builder.add_rows("broken", 1, upper=float(count)), broken, 1.0)
+        own, cell = assembly.own, cells[path, at]
+        at_hand = 0.0 if assembly.warm is not None else own.warm_limit * own.warm_rps
+        kept = np.flatnonzero((statement.levels_rps > -np.inf).any(axis=1))
+        for state in kept.tolist():
+            first = builder.add_rows("path", len(path), lower=q[path, at] - at_hand)
+            rows = first + np.arange(len(path))
+            _put_served(assembly, rows, np.full(len(path), state), cell)
+            builder.put(rows, assembly.short[cell], 1.0)
+            builder.put(rows, broken[path], q[path, at] - np.maximum(level[path, at], 0.0))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from markopt.core import Problem
 from markopt.errors import ConfigError
 from markopt.planning.program.assembly import Array, Assembly
 from markopt.planning.program.blocks import put_launch_limit, put_termination_limit
@@ -169,7 +168,7 @@ class BillCvar:
     def add_rows(self, assembly: Assembly) -> None:
         """Add a spill per scenario and interval, its bill, and the tail."""
         statement, builder, tree = assembly.statement, assembly.builder, assembly.tree
-        q, slope = by_scenario(statement)
+        q, slope = statement.by_scenario
         count, horizon = q.shape
         cells = tree.cell_of[tree.leaf_of]  # (scenarios, horizon)
         spill = builder.add_columns("scenario_spill", (count, horizon))
@@ -192,17 +191,3 @@ class BillCvar:
             builder.put(own[:, None], assembly.ready[:, cells[:, t]].T, -billed[None, :])
             booted = -(billed * fleet.d)[None, :]
             builder.put(own[:, None], assembly.launch[:, cells[:, t]].T, booted)
-
-
-def by_scenario(statement: Statement) -> tuple[Array, Array]:
-    """Return required throughput and slope by scenario and interval, (scenarios, horizon)."""
-    problem: Problem = statement.problem
-    paths = np.asarray(problem.forecast.paths_rps) * statement.settings.headroom
-    tree, demand = statement.tree, statement.demand
-    q, slope = np.zeros((2, *paths.shape))
-    for cell in range(tree.cells):
-        inside, t = tree.members(cell), int(tree.interval[cell])
-        order = np.argsort(-paths[inside, t], kind="stable")
-        q[inside[order], t] = demand.q[: len(inside), cell]
-        slope[inside[order], t] = demand.slope[: len(inside), cell]
-    return q, slope

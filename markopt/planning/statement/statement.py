@@ -24,7 +24,7 @@ from markopt.planning.requirement import (
 from markopt.planning.statement.demand import DemandData, SpillUnits, demand_data
 from markopt.planning.statement.fleet import FleetData, fleet_data
 from markopt.planning.statement.foresight import Spread, first_intervals, lead_time_problem
-from markopt.planning.statement.risk import Risk
+from markopt.planning.statement.risk import Risk, spared
 from markopt.planning.statement.spill import MissBudget, Spill, miss_budget, spill_terms
 from markopt.planning.statement.states import Interruptions, PoolStates, pool_states
 from markopt.planning.statement.tree import Recourse, ScenarioTree, scenario_tree
@@ -73,15 +73,15 @@ class Statement:
         levels = np.full(shape, -np.inf)
         if not risk.promises:
             return levels
-        share = risk.violation_share
-        if risk.joint:
-            share /= self.problem.horizon
-        kept, lost = self.states.kept(0.5 * share)
-        rest = (share - lost) / max(1.0 - lost, 1e-12)
+        kept, rest = self._promised
         mass = self.tree.probability
+        broken = self.spared_paths
         for cell in range(self.tree.cells):
             real = self.demand.p[:, cell] > 0.0
             q = self.demand.q[real, cell]
+            if broken is not None:  # of all paths so many may be violated, whichever they are
+                levels[kept, cell] = q[broken] if len(q) > broken else -np.inf
+                continue
             p = self.demand.p[real, cell] / mass[cell]
             levels[kept, cell] = risk.level(q, p, rest)
         return levels
@@ -99,6 +99,37 @@ class Statement:
             for offer in candidate_offers(self.problem)
         ]
         return PENALTY_INSTANCES * max(usd)
+
+    @cached_property
+    def by_scenario(self) -> tuple[Array, Array]:
+        """Required throughput and slope by scenario and interval, (scenarios, horizon)."""
+        paths = np.asarray(self.problem.forecast.paths_rps) * self.settings.headroom
+        q, slope = np.zeros((2, *paths.shape))
+        for cell in range(self.tree.cells):
+            inside, t = self.tree.members(cell), int(self.tree.interval[cell])
+            ordered = inside[np.argsort(-paths[inside, t], kind="stable")]
+            q[ordered, t] = self.demand.q[: len(inside), cell]
+            slope[ordered, t] = self.demand.slope[: len(inside), cell]
+        return q, slope
+
+    @property
+    def _promised(self) -> tuple[NDArray[np.int64], float]:
+        """The states that promises hold in, and the share of violations in each of them."""
+        risk = self.settings.risk
+        share = risk.violation_share
+        if risk.joint and risk.measure != "saa":
+            share /= self.problem.horizon
+        kept, lost = self.states.kept(0.5 * share)
+        return kept, (share - lost) / max(1.0 - lost, 1e-12)
+
+    @property
+    def spared_paths(self) -> int | None:
+        """How many paths a joint sample-average promise may break; None: there is no such."""
+        risk = self.settings.risk
+        if not (risk.joint and risk.measure == "saa"):
+            return None
+        _, rest = self._promised
+        return max(spared(self.problem.forecast.samples, rest, risk.confidence), 0)
 
     def budget(self, least: Array) -> MissBudget:
         """Return the budgets of misses; ``least`` misses per cell cannot be avoided any more."""
