@@ -10,6 +10,7 @@ import numpy as np
 
 from markopt.core import Plan, Problem
 from markopt.errors import ConfigError, SolverFailed
+from markopt.planning.reference.banner import swallow_highs_banner
 from markopt.planning.reference.cvxpy_model import (
     CvxpyModel,
     ModelCache,
@@ -123,7 +124,8 @@ class _Compiled:
     def whole(self, statement: Statement, options: dict[str, Any]) -> Solved:
         """Solve in whole numbers."""
         cvxpy = self.model.cvxpy
-        options = {"threads": 1, "random_seed": 0, **options}
+        options = {"threads": 1, "random_seed": 0, "output_flag": False, **options}
+        swallow_highs_banner()
         _run(self.problem, cvxpy.HIGHS, options)
         info = self.problem.solver_stats.extra_stats
         value = float(self.problem.value)

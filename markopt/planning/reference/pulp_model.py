@@ -49,12 +49,10 @@ class PulpModel:
 
     def variable(self, name: str, kind: str, least: float | None = 0.0) -> Any:
         """Return one variable."""
-        return self.pulp.LpVariable(name, lowBound=least, cat=kind)
+        return self.problem.add_variable(name, lowBound=least, cat=kind)
 
     def require(self, row: Any) -> None:
-        """Add a row, unless it has no variable and holds by itself."""
-        if isinstance(row, bool):
-            return
+        """Add a row."""
         self.problem += row
 
     def total(self, terms: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 
 from markopt.core import Plan, Problem
 from markopt.errors import SolverFailed
+from markopt.planning.reference.banner import swallow_highs_banner
 from markopt.planning.reference.pulp_model import PulpModel
 from markopt.planning.reference.pulp_rows import (
     add_limits,
@@ -122,8 +123,10 @@ def _complete(statement: Statement) -> PulpModel:
 
 
 def _cbc(planner: PulpProgram, pulp: Any, folder: Path) -> Any:
-    """Return CBC as bundled with PuLP, which writes its files and its log into ``folder``."""
-    solver = pulp.PULP_CBC_CMD(
+    """Return CBC, that bundled with PuLP where there is one; it writes into ``folder``."""
+    bundled = getattr(getattr(pulp, "PULP_CBC_CMD", None), "pulp_cbc_path", None)
+    solver = pulp.COIN_CMD(
+        path=bundled,
         msg=False,
         threads=1,
         gapRel=planner.mip_rel_gap,
@@ -136,6 +139,7 @@ def _cbc(planner: PulpProgram, pulp: Any, folder: Path) -> Any:
 
 
 def _highs(planner: PulpProgram, pulp: Any) -> Any:
+    swallow_highs_banner()
     return pulp.HiGHS(
         msg=False,
         threads=1,
