@@ -1,0 +1,67 @@
+"""Three formulations of one decision: the program, cvxpy's and PuLP's find the same cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from markopt.core import Problem
+from markopt.errors import SolverFailed
+from markopt.planning import CvxpyProgram, PulpProgram
+from markopt.planning.program.builder import build_program
+from markopt.planning.program.ladder import Solution, climb
+from markopt.planning.program.solver import SolverOptions
+from markopt.planning.reference.solved import Solved
+from markopt.planning.statement import Formulation, Statement
+from tests.fuzzing import examples
+from tests.planning.statements import decisions, settings_of_all, statement_of
+
+GAP = 1e-6
+# Of the dearest amount at stake: what solvers' tolerances on rows and whole numbers may be worth.
+TOLERANCE = 2e-5
+FEW = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much],
+    "derandomize": True,
+}
+
+
+def by_program(statement: Statement) -> Solution | None:
+    """The program with all cuts, in the state order of its own."""
+    built = build_program(statement, 10**7)
+    solution = climb(built, SolverOptions(relative_gap=GAP, max_nodes=200_000))
+    return None if solution is None or solution.rung != "optimal" else solution
+
+
+def by_reference(planner: CvxpyProgram | PulpProgram, statement: Statement) -> Solved | None:
+    try:
+        return planner.solve(statement)
+    except SolverFailed:
+        return None
+
+
+def references(**keys: Any) -> list[CvxpyProgram | PulpProgram]:
+    exact = {"mip_rel_gap": GAP, "max_nodes": 200_000, **keys}
+    return [
+        CvxpyProgram(**exact),
+        PulpProgram(**exact),
+        PulpProgram(**exact, solver="highs"),
+    ]
+
+
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["cvxpy", "pulp-cbc", "pulp-highs"])
+@settings(max_examples=examples(20), **FEW)
+@given(decisions(), settings_of_all())
+def test_formulations_agree(which: int, base: Problem, chosen: dict[str, Any]) -> None:
+    statement = statement_of(Formulation(**chosen), base)
+    program = by_program(statement)
+    reference = by_reference(references(**chosen)[which], statement)
+    if program is None or reference is None:
+        assert program is None
+        assert reference is None
+        return
+    assert reference.objective_usd == pytest.approx(
+        program.objective_usd, rel=TOLERANCE, abs=1e-7
+    )
