@@ -150,6 +150,8 @@ def _warm(problem: Problem, built: BuiltProgram, values: NDArray[np.float64]) ->
     if own.warm_usd > 0.0:
         wanted = np.ceil(built.warm_environments(values)[cells] - 1e-6)
         return np.asarray(np.clip(wanted, 0, own.warm_limit), dtype=np.int64)
-    largest = demand.spill_rps(built.expected_capacity_rps(values)).max(axis=0)[cells]
+    # They cost nothing: enough of them for every scenario in the pools' worst state.
+    least_rps = built.capacity_rps(values).min(axis=0)
+    largest = demand.spill_rps(least_rps).max(axis=0)[cells]
     share = built.statement.tree.probability[cells]
     return warm_count(problem, largest, demand.expected_rps[cells] / share)
