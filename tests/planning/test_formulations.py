@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 
 from markopt.core import Problem
 from markopt.errors import SolverFailed
-from markopt.planning import CvxpyProgram, Program, PulpProgram
+from markopt.planning import CvxpyProgram, Program, PulpProgram, evaluate_plan
 from markopt.planning.program.builder import build_program
 from markopt.planning.program.ladder import Solution, climb
 from markopt.planning.program.solver import SolverOptions
@@ -79,3 +79,45 @@ def test_plans_agree_with_presolve_and_mix(base: Problem, chosen: dict[str, Any]
         assert reference.objective_usd == pytest.approx(
             program.objective_usd, rel=TOLERANCE, abs=1e-7
         )
+
+
+EXACT_PLANNERS = {
+    "program": lambda keys: Program(**keys, cut_count=10**7),
+    "cvxpy": lambda keys: CvxpyProgram(**keys),
+    "pulp": lambda keys: PulpProgram(**keys, solver="highs"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(EXACT_PLANNERS))
+@settings(max_examples=examples(15), **FEW)
+@given(
+    decisions(pooling=False),
+    settings_of_all(recourse="open_loop", window=None, integer_intervals=None),
+)
+def test_evaluator_recomputes_cost_limits_and_promises_of_every_plan(
+    name: str, base: Problem, chosen: dict[str, Any]
+) -> None:
+    planner = EXACT_PLANNERS[name]({"mip_rel_gap": GAP, "max_nodes": 200_000, **chosen})
+    plan = planner.plan(base)
+    if plan.rung != "optimal":
+        return
+    judged = ("headroom", "spill_weight", "spill_units", "interruptions", "shared_shock_share")
+    rules = {key: chosen[key] for key in (*judged, "terminal_value_share", "terms")}
+    account = evaluate_plan(planner.stated_problem(base), plan, **rules)
+    assert account.feasible, account.broken
+    assert plan.objective_usd is not None
+    # Fractions of warm environments are rounded up in the plan, which the evaluator pays for.
+    rounding = 0.0
+    if base.function is not None:
+        rounding = base.function.warm_price_usd_per_s * base.interval_s * base.horizon
+        rounding *= 1.0 + 1000.0 * ("budget_cap" in chosen["terms"])
+    tolerance = TOLERANCE * abs(plan.objective_usd) + 1e-7
+    assert account.total_usd <= plan.objective_usd + rounding + tolerance
+    risk = chosen["risk"]
+    if risk.measure in ("quantile", "cvar", "wasserstein"):
+        # A promise that cannot be kept is paid for, dearly.
+        promised = max(account.violation_share) <= risk.violation_share + 1e-9
+        assert promised or plan.objective_usd > account.total_usd + tolerance
+    within = all(m <= max(a, 0.0) + 1e-6 for m, a in zip(account.misses, account.allowed, strict=True))
+    if within and not risk.promises:
+        assert account.total_usd >= plan.objective_usd - rounding - tolerance
