@@ -18,8 +18,8 @@ class Assembly:
     """A statement's columns, and a builder that collects rows.
 
     ``launch`` and ``ready`` have shape (offers, cells), ``capacity`` and ``spill`` (states, cells);
-    ``excess`` (states, cells), ``warm`` and ``short`` (cells,) are set where they are a choice. Costs are
-    expected ones: a cell's are weighted with its probability, a state's with its own.
+    ``excess`` (states, cells), ``warm`` and ``short`` (cells,) are set where they are a choice.
+    Costs are expected ones: a cell's are weighted with its probability, a state's with its own.
     """
 
     def __init__(self, statement: Statement) -> None:
@@ -29,6 +29,7 @@ class Assembly:
         self.own = statement.own
         self.interval_s = statement.problem.interval_s
         self.builder = ModelBuilder()
+        self._before: dict[int, Indices] = {}
         self.most = self._ready_limit()
         self.limit_rps = self._capacity_limit()
         self.launch, self.ready = self._fleet_columns()
@@ -52,17 +53,51 @@ class Assembly:
         first = self.builder.add_rows(name, self.tree.cells, lower=lower, upper=upper)
         return np.arange(first, first + self.tree.cells)
 
-    def put_billed(self, rows: Indices, k: int, weight: float) -> None:
-        """Put r[k,c] and every u[k,.] still booting in c, launched in t-d_k+1 .. t, into row c."""
-        self.builder.put(rows, self.ready[k], weight)
-        for back in range(min(int(self.fleet.d[k]), self.statement.problem.horizon)):
-            self.put_launched(rows, k, back, weight)
+    def put_ready(self, rows: Indices, weight: Any, offers: Indices | None = None) -> None:
+        """Put r[k,c] into the rows, which broadcast to (offers, cells), as the weights do."""
+        self.builder.put(rows, self.ready if offers is None else self.ready[offers], weight)
 
-    def put_launched(self, rows: Indices, k: int, back: int, weight: float) -> None:
-        """Put u[k,.] of ``back`` intervals before into the rows (one per cell)."""
-        before = self.tree.ancestors(back)
-        there = before >= 0
-        self.builder.put(rows[there], self.launch[k, before[there]], weight)
+    def put_ready_before(self, rows: Indices, weight: float) -> None:
+        """Put r[k,parent] of every offer and cell but the root."""
+        later = np.flatnonzero(self.tree.parent >= 0)
+        spread = np.broadcast_to(rows, self.ready.shape)
+        self.builder.put(spread[:, later], self.ready[:, self.tree.parent[later]], weight)
+
+    def put_launched(self, rows: Indices, back: Indices, weight: Any) -> None:
+        """Put u[k,.] of ``back[k]`` intervals before; -1: nothing of that offer.
+
+        ``rows`` broadcasts to (offers, cells), ``weight`` to (offers,).
+        """
+        spread = np.broadcast_to(rows, self.launch.shape)
+        weights = np.broadcast_to(np.asarray(weight, dtype=np.float64), len(spread))
+        for number in np.unique(back[back >= 0]).tolist():
+            offers = np.flatnonzero(back == number)[:, None]
+            before = self._ancestors(number)
+            there = np.flatnonzero(before >= 0)
+            self.builder.put(
+                spread[offers, there], self.launch[offers, before[there]], weights[offers]
+            )
+
+    def put_billed(self, rows: Indices, weight: Any, offers: Indices | None = None) -> None:
+        """Put r[k,c] and every u[k,.] still booting in c, launched in t-d_k+1 .. t.
+
+        ``rows`` broadcasts to (offers, cells) of the given offers, ``weight`` to (offers,).
+        """
+        chosen = np.arange(len(self.fleet.offers)) if offers is None else offers
+        spread = np.zeros(self.ready.shape, dtype=np.int64)
+        spread[chosen] = rows
+        weights = np.zeros(len(self.fleet.offers))
+        weights[chosen] = weight
+        self.builder.put(spread[chosen], self.ready[chosen], weights[chosen][:, None])
+        delays = np.full(len(weights), -1)
+        delays[chosen] = self.fleet.d[chosen]
+        for back in range(min(int(delays.max(initial=0)), self.statement.problem.horizon)):
+            self.put_launched(spread, np.where(delays > back, back, -1), weights)
+
+    def _ancestors(self, back: int) -> Indices:
+        if back not in self._before:
+            self._before[back] = self.tree.ancestors(back)
+        return self._before[back]
 
     def _ready_limit(self) -> Array:
         """Most ready instances (k,) of any use: all that is asked for, or what runs."""
@@ -85,24 +120,31 @@ class Assembly:
         return np.asarray(limit, dtype=np.float64)
 
     def _fleet_columns(self) -> tuple[Indices, Indices]:
-        fleet, settings = self.fleet, self.statement.settings
-        at, weight = self.tree.interval[None, :], self.tree.probability[None, :]
+        fleet, at = self.fleet, self.tree.interval[None, :]
         shape = (len(fleet.offers), self.tree.cells)
         horizon = self.statement.problem.horizon
-        whole = settings.integer_intervals or horizon
+        whole = self.statement.settings.integer_intervals or horizon
         most = np.broadcast_to(self.most[:, None], shape)
-        billed_usd = fleet.c + fleet.relaunch
-        boot_usd = billed_usd * fleet.d
+        launch_usd, ready_usd = fleet_costs(self.statement)
         launch = self.builder.add_columns(
             "launch",
             shape,
-            cost=(boot_usd + CALM_SHARE * fleet.c)[:, None] * weight,
+            cost=launch_usd,
             upper=np.where(at + fleet.d[:, None] < horizon, most, 0.0),
             integer=at < whole,
         )
-        worth = settings.terminal_value_share * fleet.c * fleet.d
-        ready_usd = billed_usd[:, None] - worth[:, None] * (at == horizon - 1)
         ready = self.builder.add_columns(
-            "ready", shape, cost=ready_usd * weight, upper=most, integer=at < whole
+            "ready", shape, cost=ready_usd, upper=most, integer=at < whole
         )
         return launch, ready
+
+
+def fleet_costs(statement: Statement) -> tuple[Array, Array]:
+    """Return the expected cost of a launch and of a ready instance, (offers, cells), USD."""
+    fleet, tree = statement.fleet, statement.tree
+    billed_usd = fleet.c + fleet.relaunch
+    launch = (billed_usd * fleet.d + CALM_SHARE * fleet.c)[:, None] * tree.probability
+    worth = statement.settings.terminal_value_share * fleet.c * fleet.d
+    last = tree.interval == statement.problem.horizon - 1
+    ready = (billed_usd[:, None] - worth[:, None] * last) * tree.probability
+    return launch, ready

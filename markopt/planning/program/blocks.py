@@ -30,11 +30,9 @@ class FleetBalance:
         count = ready.size
         first = assembly.builder.add_rows("ramp", count, upper=more.ravel())
         rows = first + np.arange(count).reshape(ready.shape)
-        assembly.builder.put(rows, ready, 1.0)
-        later = tree.parent >= 0
-        assembly.builder.put(rows[:, later], ready[:, tree.parent[later]], -1.0)
-        for k, delay in enumerate(fleet.d.tolist()):
-            assembly.put_launched(rows[k], k, delay, -1.0)
+        assembly.put_ready(rows, 1.0)
+        assembly.put_ready_before(rows, -1.0)
+        assembly.put_launched(rows, fleet.d, -1.0)
 
 
 @dataclass(frozen=True)
@@ -49,9 +47,7 @@ class Capacity:
         for state in range(len(worth)):
             rows = assembly.cell_rows("capacity", lower=noticed, upper=noticed)
             assembly.builder.put(rows, assembly.capacity[state], 1.0)
-            assembly.builder.put(
-                np.broadcast_to(rows[None, :], assembly.ready.shape), assembly.ready, -worth[state]
-            )
+            assembly.put_ready(rows, -worth[state])
 
 
 @dataclass(frozen=True)
@@ -170,7 +166,7 @@ class ChancePerInterval:
 
 
 def _put_served(assembly: Assembly, rows: Indices, state: Indices, cell: Indices) -> None:
-    """Put what serves in a state and cell: instances, and warm functions where they are a choice."""
+    """Put what serves in a state and cell: instances, and warm functions that are a choice."""
     assembly.builder.put(rows, assembly.capacity[state, cell], 1.0)
     if assembly.warm is not None:
         assembly.builder.put(rows, assembly.warm[cell], assembly.own.warm_rps)
@@ -217,9 +213,13 @@ class AccountLimits:
         """Add a row per cell for every limit that there is."""
         fleet, limits = assembly.fleet, assembly.statement.problem.limits
         at = assembly.tree.interval
-        for k in np.flatnonzero(np.isfinite(fleet.stock)).tolist():
-            room = max(fleet.stock[k], fleet.billed_now[k]) - fleet.pending[k, at]
-            assembly.put_billed(assembly.cell_rows("stock", upper=room), k, 1.0)
+        bounded = np.flatnonzero(np.isfinite(fleet.stock))
+        if len(bounded):
+            most = np.maximum(fleet.stock, fleet.billed_now)[bounded, None]
+            room = most - fleet.pending[bounded][:, at]
+            first = assembly.builder.add_rows("stock", room.size, upper=room.ravel())
+            own = first + np.arange(room.size).reshape(room.shape)
+            assembly.put_billed(own, 1.0, bounded)
         ones = np.ones(len(fleet.offers))
         for pool, most in sorted(limits.max_instances_by_pool.items()):
             inside = np.array([offer.pool == pool for offer in fleet.offers])
@@ -238,30 +238,25 @@ def _put_total(assembly: Assembly, name: str, most: float, weight: np.ndarray) -
     fleet = assembly.fleet
     used = float(weight @ fleet.billed_now)
     room = max(most, used) - (weight @ fleet.pending)[assembly.tree.interval]
-    rows = assembly.cell_rows(name, upper=room)
-    for k in np.flatnonzero(weight).tolist():
-        assembly.put_billed(rows, k, float(weight[k]))
+    counted = np.flatnonzero(weight)
+    assembly.put_billed(assembly.cell_rows(name, upper=room), weight[counted], counted)
 
 
 def put_launch_limit(assembly: Assembly, most: float) -> None:
     """Limit the launches of all offers in an interval."""
     rows = assembly.cell_rows("launches", upper=most)
-    spread = np.broadcast_to(rows[None, :], assembly.launch.shape)
-    assembly.builder.put(spread, assembly.launch, 1.0)
+    assembly.builder.put(rows, assembly.launch, 1.0)
 
 
 def put_termination_limit(assembly: Assembly, most: float) -> None:
     """Limit the terminations of all offers in an interval: what the ramps leave over."""
-    fleet, tree, builder = assembly.fleet, assembly.tree, assembly.builder
-    more = fleet.arriving.sum(axis=0)[tree.interval]
+    fleet = assembly.fleet
+    more = fleet.arriving.sum(axis=0)[assembly.tree.interval]
     more[0] += fleet.ready.sum()
     rows = assembly.cell_rows("terminations", lower=more - most)
-    spread = np.broadcast_to(rows[None, :], assembly.ready.shape)
-    builder.put(spread, assembly.ready, 1.0)
-    later = tree.parent >= 0
-    builder.put(spread[:, later], assembly.ready[:, tree.parent[later]], -1.0)
-    for k, delay in enumerate(fleet.d.tolist()):
-        assembly.put_launched(rows, k, delay, -1.0)
+    assembly.put_ready(rows, 1.0)
+    assembly.put_ready_before(rows, -1.0)
+    assembly.put_launched(rows, fleet.d, -1.0)
 
 
 @dataclass(frozen=True)
@@ -271,8 +266,15 @@ class Retention:
     def add_rows(self, assembly: Assembly) -> None:
         """Add a row per cell for offers whose minimum lasts longer than their launch."""
         fleet, horizon = assembly.fleet, assembly.statement.problem.horizon
-        for k in np.flatnonzero(fleet.m > fleet.d + 1).tolist():
-            rows = assembly.cell_rows("retention", lower=0.0)
-            assembly.builder.put(rows, assembly.ready[k], 1.0)
-            for back in range(int(fleet.d[k]), min(int(fleet.m[k]), horizon)):
-                assembly.put_launched(rows, k, back, -1.0)
+        kept = np.flatnonzero(fleet.m > fleet.d + 1)
+        if not len(kept):
+            return
+        count = len(kept) * assembly.tree.cells
+        first = assembly.builder.add_rows("retention", count, lower=0.0)
+        rows = np.zeros(assembly.ready.shape, dtype=np.int64)
+        rows[kept] = first + np.arange(count).reshape(len(kept), -1)
+        assembly.put_ready(rows[kept], 1.0, kept)
+        longest = min(int(fleet.m[kept].max()), horizon)
+        for back in range(int(fleet.d[kept].min()), longest):
+            lasting = (fleet.d <= back) & (back < fleet.m) & (fleet.m > fleet.d + 1)
+            assembly.put_launched(rows, np.where(lasting, back, -1), -1.0)

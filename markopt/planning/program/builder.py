@@ -38,10 +38,12 @@ class BuiltProgram:
     statement: Statement
     launch: Indices
     ready: Indices
+    capacity: Indices
     spill: Indices
     excess: Indices | None
     warm: Indices | None
     slack: Indices
+    penalty_usd: float
 
     @property
     def middle(self) -> Indices:
@@ -107,8 +109,10 @@ def build_program(statement: Statement, cut_count: int) -> BuiltProgram:
         statement=statement,
         launch=assembly.launch,
         ready=assembly.ready,
+        capacity=assembly.capacity,
         spill=assembly.spill,
         excess=assembly.excess,
         warm=assembly.warm,
         slack=assembly.slack,
+        penalty_usd=assembly.penalty_usd,
     )

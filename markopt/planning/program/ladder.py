@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from markopt.planning.program.builder import BuiltProgram
-from markopt.planning.program.solver import SolverAnswer, SolverOptions, solve_model
+from markopt.planning.program.solver import SolverAnswer
 
 Array = NDArray[np.float64]
 Rung = Literal["optimal", "incumbent", "rounded"]
@@ -26,37 +26,30 @@ class Solution:
     solver_status: str
 
 
-def climb(built: BuiltProgram, options: SolverOptions) -> Solution | None:
-    """Solve; without a whole solution round the relaxation up; None if that breaks a limit."""
-    scale = 1.0 / max(float(built.statement.fleet.c.mean()), 1e-12)
-    answer = solve_model(built.model, options, scale=scale)
-    if answer.values is not None:
-        rung: Rung = "optimal" if answer.status == "optimal" else "incumbent"
-        return _solution(built, answer.values, answer, rung)
-    relaxed = solve_model(built.model, options, relaxed=True, scale=scale)
+def whole_solution(built: BuiltProgram, answer: SolverAnswer) -> Solution:
+    """Return the solution of a whole-number solve that has values."""
+    rung: Rung = "optimal" if answer.status == "optimal" else "incumbent"
+    return _solution(built, answer, rung)
+
+
+def rounded_solution(built: BuiltProgram, relaxed: SolverAnswer, first: str) -> Solution | None:
+    """Return the relaxation rounded up; None if that breaks a limit. ``first``: the reason."""
     if relaxed.values is None:
         return None
     values = round_up(built, relaxed.values)
     if not within_limits(built, values):
         return None
-    return _solution(built, values, relaxed, "rounded", first=answer.raw)
+    raw = f"{first}, then relaxation: {relaxed.raw}"
+    return _solution(built, replace(relaxed, values=values, raw=raw), "rounded")
 
 
-def _solution(
-    built: BuiltProgram,
-    values: Array,
-    answer: SolverAnswer,
-    rung: Rung,
-    *,
-    first: str | None = None,
-) -> Solution:
+def _solution(built: BuiltProgram, answer: SolverAnswer, rung: Rung) -> Solution:
     # Numbers within the solver's tolerance of a whole one are meant to be whole.
-    values = np.where(built.model.integer, np.rint(values), values)
+    values = np.where(built.model.integer, np.rint(answer.values), answer.values)
     modeled_usd = float(built.model.cost @ values) + built.model.offset
     objective = built.exact_usd(values, modeled_usd)
     bound = None if answer.bound is None else min(answer.bound, objective)
-    status = answer.raw if first is None else f"{first}, then relaxation: {answer.raw}"
-    return Solution(values, objective, bound, rung, status)
+    return Solution(values, objective, bound, rung, answer.raw)
 
 
 def round_up(built: BuiltProgram, values: Array) -> Array:

@@ -98,7 +98,7 @@ class ModelBuilder:
         rows, columns, values = (
             np.concatenate([entry[part] for entry in self._entries]) for part in range(3)
         )
-        order = np.lexsort((columns, rows))
+        order = np.argsort(rows, kind="stable")
         starts = np.zeros(self._row_count + 1, dtype=np.int64)
         np.cumsum(np.bincount(rows, minlength=self._row_count), out=starts[1:])
         cost, lower, upper, integer = (

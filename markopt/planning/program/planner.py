@@ -14,9 +14,10 @@ from markopt.errors import ConfigError, Infeasible, PlanningError
 from markopt.planning.greedy import Greedy
 from markopt.planning.lambda_only import LambdaOnly
 from markopt.planning.program.builder import BuiltProgram, build_program
-from markopt.planning.program.ladder import Solution, billed_counts, climb
+from markopt.planning.program.ladder import Solution, billed_counts
 from markopt.planning.program.presolve import undominated_offers
 from markopt.planning.program.reason import describe
+from markopt.planning.program.search import search
 from markopt.planning.program.solver import SolverOptions
 from markopt.planning.requirement import (
     candidate_offers,
@@ -95,14 +96,18 @@ class Program(Formulation):
         def solve(
             statement: Statement,
         ) -> tuple[tuple[BuiltProgram, Solution], NDArray[np.float64]] | None:
-            built = build_program(statement, self.cut_count)
-            solution = climb(built, options)
-            if solution is None:
+            found = search(statement, options, price_offers=not self.terms)
+            if found is None:
                 return None
-            held = solution.values[built.ready] @ statement.tree.probability
-            return (built, solution), np.asarray(held)
+            built, solution = found
+            held = np.zeros(len(statement.offers))
+            rows = [numbers[offer.name] for offer in built.statement.offers]
+            held[rows] = solution.values[built.ready] @ statement.tree.probability
+            return found, held
 
-        return settle_mix(self, stated, self._offers(stated), solve)
+        offers = self._offers(stated)
+        numbers = {offer.name: number for number, offer in enumerate(offers)}
+        return settle_mix(self, stated, offers, solve)
 
     def _fallback(self, problem: Problem) -> Plan:
         """Return greedy's plan or, if it has none either, keep the fleet."""

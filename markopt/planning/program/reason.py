@@ -55,7 +55,7 @@ def _otherwise(
     fleet, demand = statement.fleet, statement.demand
     capacity = built.expected_capacity_rps(values)
     ready = tree.interval[None, :] >= fleet.d[:, None]
-    worth = (fleet.mu * launched)[:, None] * statement.states.expected[:, tree.interval]
+    worth = (fleet.mu * launched)[:, None] * statement.expected_available
     less = np.maximum(capacity - (worth * ready).sum(axis=0), 0.0)
     spill = demand.expected_spill_rps(less) - demand.expected_spill_rps(capacity)
     requests = float(spill.sum()) * problem.interval_s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +44,73 @@ class SolverAnswer:
     objective: float | None
     bound: float | None
     values: NDArray[np.float64] | None
+    row_duals: NDArray[np.float64] | None = None
+
+
+class Session:
+    """A model inside HiGHS: relaxed, given rows and solved again from where it was, then whole.
+
+    Objectives, bounds and duals are in the model's units; ``scale`` multiplies the costs inside the
+    solver only, to keep them near 1 where its tolerances are meant.
+
+    Raises:
+        SolverFailed: HiGHS does not accept the model.
+    """
+
+    def __init__(self, model: SparseModel, options: SolverOptions, scale: float) -> None:
+        import highspy
+
+        self._highspy, self._model, self._scale = highspy, model, scale
+        self._highs = _new_highs(highspy, options)
+        lp = _highs_lp(highspy, model, relaxed=True, scale=scale)
+        if self._highs.passModel(lp) == highspy.HighsStatus.kError:
+            raise SolverFailed(
+                f"HiGHS: needs a well-formed model, refused one of {len(model.cost)} columns and "
+                f"{len(model.row_lower)} rows"
+            )
+
+    def relaxed(self) -> SolverAnswer:
+        """Solve without integrality; the answer has the rows' duals."""
+        self._highs.run()
+        answer = _answer(self._highspy, self._highs, mip=False, scale=self._scale)
+        if answer.values is None:
+            return answer
+        duals = np.array(self._highs.getSolution().row_dual) / self._scale
+        return replace(answer, row_duals=duals)
+
+    def add_rows(
+        self,
+        lower: NDArray[np.float64],
+        starts: NDArray[np.int64],
+        columns: NDArray[np.int64],
+        values: NDArray[np.float64],
+    ) -> None:
+        """Add rows ``lower <= A x``; ``starts`` as in a CSR matrix, without the last one."""
+        count = len(lower)
+        upper = np.full(count, self._highspy.kHighsInf)
+        self._highs.addRows(
+            count,
+            lower,
+            upper,
+            len(values),
+            starts.astype(np.int32),
+            columns.astype(np.int32),
+            values,
+        )
+
+    def limit_time(self, seconds: float) -> None:
+        """Let every solve from now on take at most so long."""
+        self._highs.setOptionValue("time_limit", self._highs.getRunTime() + max(seconds, 0.0))
+
+    def whole(self) -> SolverAnswer:
+        """Solve with integrality."""
+        whole = np.flatnonzero(self._model.integer).astype(np.int32)
+        if not len(whole):
+            return self.relaxed()
+        kinds = np.full(len(whole), int(self._highspy.HighsVarType.kInteger), dtype=np.uint8)
+        self._highs.changeColsIntegrality(len(whole), whole, kinds)
+        self._highs.run()
+        return _answer(self._highspy, self._highs, mip=True, scale=self._scale)
 
 
 def solve_model(

@@ -34,12 +34,11 @@ class MakeBeforeBreak:
         """Add a row per cell."""
         fleet, statement = assembly.fleet, assembly.statement
         at = assembly.tree.interval
-        worth = fleet.mu[:, None] * assembly.states.expected[:, at]
+        worth = fleet.mu[:, None] * statement.expected_available
         serves = (worth * fleet.ready[:, None]).sum(axis=0)
         kept = np.minimum(serves, needed_rps(statement)[at])
         rows = assembly.cell_rows("make_before_break", lower=kept)
-        spread = np.broadcast_to(rows[None, :], assembly.ready.shape)
-        assembly.builder.put(spread, assembly.ready, worth)
+        assembly.put_ready(rows, worth)
 
 
 @dataclass(frozen=True)

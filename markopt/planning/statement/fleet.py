@@ -43,6 +43,12 @@ class FleetData:
     stock: Array
     vcpus: Array
 
+    def of(self, offers: Indices) -> FleetData:
+        """Return the data of some of the offers, by their numbers."""
+        values = {key: getattr(self, key) for key in self.__dataclass_fields__}
+        arrays = {key: value[offers] for key, value in values.items() if key != "offers"}
+        return FleetData(offers=tuple(self.offers[k] for k in offers.tolist()), **arrays)
+
     @property
     def billed_now(self) -> Array:
         """Billed counts that can be counted on: ready or launching, without notice."""

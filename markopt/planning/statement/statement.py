@@ -24,7 +24,8 @@ from markopt.planning.requirement import (
 from markopt.planning.statement.demand import DemandData, SpillUnits, demand_data
 from markopt.planning.statement.fleet import FleetData, fleet_data
 from markopt.planning.statement.foresight import Spread, first_intervals, lead_time_problem
-from markopt.planning.statement.risk import Risk, spared
+from markopt.planning.statement.promise import promised_levels
+from markopt.planning.statement.risk import Risk
 from markopt.planning.statement.spill import MissBudget, Spill, miss_budget, spill_terms
 from markopt.planning.statement.states import Interruptions, PoolStates, pool_states
 from markopt.planning.statement.tree import Recourse, ScenarioTree, scenario_tree
@@ -45,7 +46,8 @@ class Statement:
 
     ``problem`` has the window's forecast. Columns of a formulation lie over (offer, cell), where a
     cell is a node of ``tree`` at an interval. ``levels_rps`` (states, cells) is the throughput
-    that the risk measure asks for, -inf where it asks for nothing.
+    that the risk measure asks for, -inf where it asks for nothing; ``spared_paths`` how many paths
+    a sample-average promise over the whole window may break, None without one.
     """
 
     problem: Problem
@@ -56,35 +58,40 @@ class Statement:
     demand: DemandData
     own: Spill
     settings: Formulation
+    levels_rps: Array
+    spared_paths: int | None = None
 
     @cached_property
     def available(self) -> Array:
-        """Return the available shares, (states, offers, cells)."""
-        return self.states.available[:, :, self.tree.interval]
+        """The available shares, (states, offers, cells)."""
+        shares = self.states.available
+        return shares[:, :, self.tree.interval if shares.shape[2] > 1 else self._no_time]
 
     @cached_property
-    def levels_rps(self) -> Array:
-        """Return the promised throughput by state and cell.
+    def expected_available(self) -> Array:
+        """The expected shares, (offers, cells)."""
+        shares = self.states.expected
+        return shares[:, self.tree.interval if shares.shape[1] > 1 else self._no_time]
 
-        States are kept until those left out make up half of the violations that are allowed; the
-        promise then holds in every kept one with what is left. So it is kept in all, by more.
+    @property
+    def _no_time(self) -> NDArray[np.int64]:
+        return np.zeros(self.tree.cells, dtype=np.int64)
+
+    def of(self, offers: NDArray[np.int64]) -> Statement:
+        """Return the same decision with some of the offers only, by their numbers.
+
+        Pool states that differ in none of them become one.
         """
-        risk, shape = self.settings.risk, (len(self.states.probability), self.tree.cells)
-        levels = np.full(shape, -np.inf)
-        if not risk.promises:
-            return levels
-        kept, rest = self._promised
-        mass = self.tree.probability
-        broken = self.spared_paths
-        for cell in range(self.tree.cells):
-            real = self.demand.p[:, cell] > 0.0
-            q = self.demand.q[real, cell]
-            if broken is not None:  # of all paths so many may be violated, whichever they are
-                levels[kept, cell] = q[broken] if len(q) > broken else -np.inf
-                continue
-            p = self.demand.p[real, cell] / mass[cell]
-            levels[kept, cell] = risk.level(q, p, rest)
-        return levels
+        states, group = self.states.of(offers)
+        levels = np.full((len(states.probability), self.tree.cells), -np.inf)
+        np.maximum.at(levels, group, self.levels_rps)
+        return replace(
+            self,
+            offers=tuple(self.offers[k] for k in offers.tolist()),
+            fleet=self.fleet.of(offers),
+            states=states,
+            levels_rps=levels,
+        )
 
     @cached_property
     def penalty_usd(self) -> float:
@@ -111,25 +118,6 @@ class Statement:
             q[ordered, t] = self.demand.q[: len(inside), cell]
             slope[ordered, t] = self.demand.slope[: len(inside), cell]
         return q, slope
-
-    @property
-    def _promised(self) -> tuple[NDArray[np.int64], float]:
-        """The states that promises hold in, and the share of violations in each of them."""
-        risk = self.settings.risk
-        share = risk.violation_share
-        if risk.joint and risk.measure != "saa":
-            share /= self.problem.horizon
-        kept, lost = self.states.kept(0.5 * share)
-        return kept, (share - lost) / max(1.0 - lost, 1e-12)
-
-    @property
-    def spared_paths(self) -> int | None:
-        """How many paths a joint sample-average promise may break; None: there is no such."""
-        risk = self.settings.risk
-        if not (risk.joint and risk.measure == "saa"):
-            return None
-        _, rest = self._promised
-        return max(spared(self.problem.forecast.samples, rest, risk.confidence), 0)
 
     def budget(self, least: Array) -> MissBudget:
         """Return the budgets of misses; ``least`` misses per cell cannot be avoided any more."""
@@ -230,15 +218,20 @@ class Formulation:
         """
         tree = self._tree(stated, offers)
         own = spill_terms(stated)
+        states = pool_states(stated, offers, self.interruptions, self.shared_shock_share)
+        demand = demand_data(stated, tree, mix, self.headroom, self.spill_units)
+        levels_rps, spared_paths = promised_levels(self.risk, tree, states, demand)
         return Statement(
             problem=stated,
             offers=tuple(offers),
             fleet=fleet_data(stated, offers),
             tree=tree,
-            states=pool_states(stated, offers, self.interruptions, self.shared_shock_share),
-            demand=demand_data(stated, tree, mix, self.headroom, self.spill_units),
+            states=states,
+            demand=demand,
             own=replace(own, spill_usd=own.spill_usd * self.spill_weight),
             settings=self,
+            levels_rps=levels_rps,
+            spared_paths=spared_paths,
         )
 
     def _tree(self, stated: Problem, offers: Sequence[Offer]) -> ScenarioTree:

@@ -21,7 +21,8 @@ SECONDS_PER_HOUR = 3600.0
 class PoolStates:
     """Joint states: ``available`` (states, offers, horizon) shares, ``probability`` (states,).
 
-    Demand does not depend on them. A state speaks of every interval; what lasts from one to the
+    The last axis has length 1 where shares are the same in all intervals. Demand does not depend
+    on states. A state speaks of every interval; what lasts from one to the
     next matters to no expectation and no chance per interval.
     """
 
@@ -30,7 +31,7 @@ class PoolStates:
 
     @property
     def expected(self) -> Array:
-        """Return the expected share of every offer, (offers, horizon)."""
+        """Return the expected share of every offer, (offers, horizon or 1)."""
         return np.asarray(np.tensordot(self.probability, self.available, axes=1), dtype=np.float64)
 
     def kept(self, share: float) -> tuple[NDArray[np.int64], float]:
@@ -43,6 +44,15 @@ class PoolStates:
         dropped = order[mass <= share + 1e-12]
         kept = np.setdiff1d(np.arange(len(self.probability)), dropped)
         return kept, float(self.probability[dropped].sum())
+
+    def of(self, offers: NDArray[np.int64]) -> tuple[PoolStates, NDArray[np.int64]]:
+        """Return the states of some of the offers, equal ones as one, and the new state of each."""
+        own = self.available[:, offers]
+        flat = own.reshape(len(own), -1)
+        _, first, group = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+        group = group.reshape(-1)
+        mass = np.asarray(np.bincount(group, self.probability), dtype=np.float64)
+        return PoolStates(own[first], mass), group
 
 
 def unavailable_share(offer: Offer, interval_s: float) -> float:
@@ -64,20 +74,15 @@ def pool_states(
     pools are: of the least unavailable pool's share ``shared_shock_share`` strikes all at once.
     Every offer keeps its expected share, unless the shares add up to more than one.
     """
-    horizon = problem.horizon
     if interruptions == "expected":
         share = [1.0 - unavailable_share(offer, problem.interval_s) for offer in offers]
         if problem.availability is None:
-            return PoolStates(_constant(np.array([share]), horizon), np.ones(1))
+            return PoolStates(np.array([share])[:, :, None], np.ones(1))
         recorded = _recorded(problem, problem.availability, offers)
         return PoolStates(recorded.expected[None, :, :], np.ones(1))
     if problem.availability is not None:
         return _recorded(problem, problem.availability, offers)
     return _shocks(problem, offers, shared_shock_share)
-
-
-def _constant(shares: Array, horizon: int) -> Array:
-    return np.repeat(shares[:, :, None], horizon, axis=2)
 
 
 def _recorded(problem: Problem, known: Availability, offers: Sequence[Offer]) -> PoolStates:
@@ -109,4 +114,4 @@ def _shocks(problem: Problem, offers: Sequence[Offer], shared_shock_share: float
     if total > 1.0:
         mass = [share / total for share in mass]
     probability = np.array([max(1.0 - sum(mass), 0.0), *mass])
-    return PoolStates(_constant(1.0 - np.array(out), problem.horizon), probability)
+    return PoolStates(1.0 - np.array(out)[:, :, None], probability)

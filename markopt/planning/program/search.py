@@ -1,0 +1,159 @@
+"""The search for a plan: relax over few offers, cut, price the others, then solve whole."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from markopt.planning.program.builder import BuiltProgram, build_program
+from markopt.planning.program.ladder import Solution, rounded_solution, whole_solution
+from markopt.planning.program.pricing import advantage_usd, prices, starting_offers
+from markopt.planning.program.solver import Session, SolverAnswer, SolverOptions
+from markopt.planning.program.tightening import Tightening
+from markopt.planning.statement import Statement
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+FIRST_CUTS = 5
+CUT_ROUNDS = 25
+PRICE_ROUNDS = 20
+ENTERING = 6
+WHOLE_ROUNDS = 4
+RELAXED_SHARE = 0.1  # of the gap, what cuts may leave open in the relaxation
+WIDER = 1  # of the offers in the program, so many times as many join where the gap stays open
+
+
+@dataclass(frozen=True, eq=False)
+class _Relaxed:
+    """A relaxation over the offers ``numbers`` that no other offer would lower."""
+
+    numbers: Indices
+    built: BuiltProgram
+    session: Session
+    tightening: Tightening
+    answer: SolverAnswer
+    advantage: Array
+
+
+def search(
+    statement: Statement, options: SolverOptions, *, price_offers: bool
+) -> tuple[BuiltProgram, Solution] | None:
+    """Return the best plan found and the program that it solves, over the offers that matter.
+
+    Without ``price_offers`` all offers are in the program from the start: terms may tie offers
+    together in ways that prices do not tell.
+    """
+    search_ = _Search(statement, options)
+    everything = np.arange(len(statement.offers))
+    relaxed = search_.relax(starting_offers(statement) if price_offers else everything)
+    if relaxed is None:
+        return None
+    return search_.whole(relaxed)
+
+
+class _Search:
+    def __init__(self, statement: Statement, options: SolverOptions) -> None:
+        self.statement, self.options = statement, options
+        self.scale = 1.0 / max(float(statement.fleet.c.mean()), 1e-12)
+        self.until_s = (
+            None if options.time_limit_s is None else time.monotonic() + options.time_limit_s
+        )
+
+    def relax(self, numbers: Indices) -> _Relaxed | None:
+        """Solve the relaxation over all offers, with few of them in the program."""
+        while True:
+            found = self._relaxed_part(numbers)
+            if found is None or len(numbers) == len(self.statement.offers):
+                return found
+            outside = np.setdiff1d(np.arange(len(self.statement.offers)), numbers)
+            objective = found.answer.objective or 0.0
+            paying = outside[found.advantage[outside] > 1e-7 * max(abs(objective), 1e-9)]
+            if not len(paying) or self._late():
+                return found
+            best = paying[np.argsort(-found.advantage[paying], kind="stable")][:ENTERING]
+            numbers = np.union1d(numbers, best)
+
+    def _relaxed_part(self, numbers: Indices) -> _Relaxed | None:
+        part = self.statement.of(numbers)
+        built = build_program(part, FIRST_CUTS)
+        session = Session(built.model, self.options, self.scale)
+        tightening = Tightening(built, session)
+        for _ in range(CUT_ROUNDS):
+            self._limit_time(session)
+            answer = session.relaxed()
+            if answer.status != "optimal" or answer.values is None:
+                return None
+            open_usd = RELAXED_SHARE * self.options.relative_gap * abs(answer.objective or 0.0)
+            if self._late() or not tightening.tighten(answer.values, open_usd):
+                break
+        if answer.row_duals is None:
+            return None
+        if len(numbers) < len(self.statement.offers):
+            advantage = advantage_usd(self.statement, numbers, prices(built, answer.row_duals))
+        else:
+            advantage = np.zeros(len(numbers))
+        return _Relaxed(numbers, built, session, tightening, answer, advantage)
+
+    def whole(self, relaxed: _Relaxed) -> tuple[BuiltProgram, Solution] | None:
+        """Solve in whole numbers, over more offers while the plan is not proven.
+
+        The relaxation bounds every plan; where that proves too little, so does the program over
+        all offers whose advantage is close to paying: a plan with an instance of another one costs
+        at least the relaxation and that one's disadvantage.
+        """
+        floor_usd = relaxed.answer.objective or 0.0
+        advantage = relaxed.advantage
+        order = np.argsort(-advantage, kind="stable")
+        while True:
+            outside = np.setdiff1d(order, relaxed.numbers)
+            beyond_usd = np.inf
+            if len(outside):
+                beyond_usd = floor_usd + max(-float(advantage[outside].max()), 0.0)
+            found = self._solve_whole(relaxed, floor_usd, beyond_usd)
+            if found is None or not len(outside) or self._proven(found[1]) or self._late():
+                return found
+            close = order[np.isin(order, outside)][: WIDER * len(relaxed.numbers)]
+            wider = self._relaxed_part(np.union1d(relaxed.numbers, close))
+            if wider is None:
+                return found
+            relaxed = wider
+
+    def _proven(self, found: Solution) -> bool:
+        allowed = self.options.relative_gap * abs(found.objective_usd)
+        return found.bound_usd is not None and found.objective_usd - found.bound_usd <= allowed
+
+    def _solve_whole(
+        self, relaxed: _Relaxed, floor_usd: float, beyond_usd: float
+    ) -> tuple[BuiltProgram, Solution] | None:
+        """Solve and cut until the gap is closed; the bound speaks of all offers."""
+        built, session = relaxed.built, relaxed.session
+        best: Solution | None = None
+        for _ in range(WHOLE_ROUNDS):
+            self._limit_time(session)
+            answer = session.whole()
+            if answer.values is None:
+                break
+            bound = floor_usd if answer.bound is None else min(answer.bound, beyond_usd)
+            found = whole_solution(built, replace(answer, bound=max(bound, floor_usd)))
+            if best is None or found.objective_usd < best.objective_usd:
+                best = found
+            if self._proven(best) or self._late():
+                break
+            allowed = self.options.relative_gap * abs(best.objective_usd)
+            if not relaxed.tightening.tighten(answer.values, 0.25 * allowed):
+                break
+        if best is None:
+            rounded = rounded_solution(built, relaxed.answer, answer.raw)
+            return None if rounded is None else (built, rounded)
+        return built, best
+
+    def _limit_time(self, session: Session) -> None:
+        if self.until_s is not None:
+            session.limit_time(self.until_s - time.monotonic())
+
+    def _late(self) -> bool:
+        return self.until_s is not None and time.monotonic() >= self.until_s
