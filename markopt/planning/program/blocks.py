@@ -125,8 +125,7 @@ class ServiceLevel:
         """Add a row and a slack per window."""
         own, builder, interval_s = assembly.own, assembly.builder, assembly.interval_s
         weight = assembly.states.probability
-        best = np.array([assembly.demand.expected_spill_rps(c) for c in assembly.limit_rps])
-        budget = assembly.statement.budget((weight @ best) * own.spill_misses * interval_s)
+        budget = assembly.statement.budget
         count = len(budget.allowed)
         assembly.slack = builder.add_columns("slack", (count,), cost=assembly.penalty_usd)
         rows = builder.add_rows("budget", count, upper=budget.allowed) + np.arange(count)

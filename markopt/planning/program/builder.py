@@ -72,19 +72,25 @@ class BuiltProgram:
         return np.asarray(values[self.warm], dtype=np.float64)
 
     def exact_usd(self, values: Array, modeled_usd: float) -> float:
-        """Return the expected cost with every scenario instead of the cuts."""
-        own, demand = self.statement.own, self.statement.demand
+        """Return the expected cost with every scenario instead of the cuts.
+
+        What the cuts hide of the misses is paid for too, where it exceeds the budget.
+        """
+        own, demand, budget = self.statement.own, self.statement.demand, self.statement.budget
         capacity = self.capacity_rps(values)
         warm_rps = own.warm_rps * self.warm_environments(values)
-        missing = 0.0
-        for state, weight in enumerate(self.statement.states.probability.tolist()):
-            spill = demand.expected_spill_rps(capacity[state])
-            usd = own.spill_usd * float((spill - values[self.spill[state]]).sum())
-            if self.excess is not None:
-                excess = demand.expected_excess_rps(capacity[state], warm_rps)
-                usd += own.excess_usd * float((excess - values[self.excess[state]]).sum())
-            missing += weight * usd
-        return modeled_usd + self.statement.problem.interval_s * missing
+        weight = self.statement.states.probability * self.statement.problem.interval_s
+        spill = np.array([demand.expected_spill_rps(c) for c in capacity])
+        missing = own.spill_usd * float(weight @ (spill - values[self.spill]).sum(axis=1))
+        misses = own.spill_misses * (weight @ spill)
+        if self.excess is not None:
+            excess = np.array([demand.expected_excess_rps(c, warm_rps) for c in capacity])
+            missing += own.excess_usd * float(weight @ (excess - values[self.excess]).sum(axis=1))
+            misses += own.excess_misses * (weight @ excess)
+        window_of = budget.window_of[self.statement.tree.interval]
+        total = np.bincount(window_of, misses, minlength=len(budget.allowed))
+        over = np.maximum(total - budget.allowed, 0.0) - values[self.slack]
+        return modeled_usd + missing + self.penalty_usd * float(np.maximum(over, 0.0).sum())
 
 
 def build_program(statement: Statement, cut_count: int) -> BuiltProgram:

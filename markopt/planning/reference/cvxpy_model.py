@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from markopt.planning.reference.unavoidable import unavoidable_misses
 from markopt.planning.statement import CALM_SHARE, Statement
 
 Array = NDArray[np.float64]
@@ -50,7 +49,7 @@ class CvxpyModel:
         if own.has_excess:
             self.excess = [cvxpy.Variable(shape, nonneg=True) for _ in range(states)]
         self.warm = cvxpy.Variable(cells, nonneg=True) if is_priced(statement) else None
-        self.slack = cvxpy.Variable(len(budget(statement).allowed), nonneg=True)
+        self.slack = cvxpy.Variable(len(statement.budget.allowed), nonneg=True)
         self.short = cvxpy.Variable(cells, nonneg=True)
         self._fleet()
         self._service()
@@ -144,9 +143,9 @@ class CvxpyModel:
             self.costs.append(cvxpy.sum(cvxpy.multiply(usd, excess)))
             missed = self.data(lambda s, m=m: _weight(s, m) * s.own.excess_misses)
             misses += cvxpy.sum(cvxpy.multiply(missed, excess), axis=0)
-        window_of = budget(self.first).window_of[self.tree.interval]
+        window_of = self.first.budget.window_of[self.tree.interval]
         inside = (np.arange(self.slack.size)[:, None] == window_of[None, :]).astype(float)
-        allowed = self.data(lambda s: budget(s).allowed)
+        allowed = self.data(lambda s: s.budget.allowed)
         self.constraints.append(inside @ misses <= allowed + self.slack)
         self.costs.append(self.usd(lambda s: s.penalty_usd) * cvxpy.sum(self.slack))
         if self.warm is not None:
@@ -182,11 +181,6 @@ def price_unit(statement: Statement) -> float:
 def is_priced(statement: Statement) -> bool:
     """Return whether warm environments have to be bought."""
     return statement.own.has_excess and statement.own.warm_usd > 0.0
-
-
-def budget(statement: Statement) -> Any:
-    """Return the budget of misses by SLO window."""
-    return statement.budget(unavoidable_misses(statement))
 
 
 def billed_usd(statement: Statement) -> Array:
@@ -247,7 +241,7 @@ def shape_of(statement: Statement) -> Hashable:
     tree, fleet, settings = statement.tree, statement.fleet, statement.settings
     limits, risk = statement.problem.limits, statement.settings.risk
     arrays = (tree.cell_of, tree.leaf_of, tree.parent, tree.interval, fleet.d, fleet.m)
-    masks = (np.isfinite(fleet.stock), budget(statement).window_of)
+    masks = (np.isfinite(fleet.stock), statement.budget.window_of)
     return (
         statement.available.shape,
         statement.demand.q.shape,

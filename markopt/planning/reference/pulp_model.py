@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from markopt.planning.reference.unavoidable import unavoidable_misses
 from markopt.planning.statement import CALM_SHARE, Statement
 
 Key = tuple[int, ...]
@@ -166,7 +165,7 @@ class PulpModel:
     def _budget(self) -> None:
         """Misses per SLO window within what is left, beyond it at a price."""
         statement, own = self.statement, self.statement.own
-        budget = statement.budget(unavoidable_misses(statement))
+        budget = statement.budget
         slack = self.variables("slack", len(budget.allowed))
         window_of = budget.window_of[statement.tree.interval]
         for i, allowed in enumerate(budget.allowed.tolist()):

@@ -25,6 +25,7 @@ from markopt.planning.statement.demand import DemandData, SpillUnits, demand_dat
 from markopt.planning.statement.fleet import FleetData, fleet_data
 from markopt.planning.statement.foresight import Spread, first_intervals, lead_time_problem
 from markopt.planning.statement.promise import promised_levels
+from markopt.planning.statement.reach import unavoidable_spill_rps
 from markopt.planning.statement.risk import Risk
 from markopt.planning.statement.spill import MissBudget, Spill, miss_budget, spill_terms
 from markopt.planning.statement.states import Interruptions, PoolStates, pool_states
@@ -59,6 +60,7 @@ class Statement:
     own: Spill
     settings: Formulation
     levels_rps: Array
+    budget: MissBudget
     spared_paths: int | None = None
 
     @cached_property
@@ -118,15 +120,6 @@ class Statement:
             q[ordered, t] = self.demand.q[: len(inside), cell]
             slope[ordered, t] = self.demand.slope[: len(inside), cell]
         return q, slope
-
-    def budget(self, least: Array) -> MissBudget:
-        """Return the budgets of misses; ``least`` misses per cell cannot be avoided any more."""
-        return miss_budget(
-            self.problem,
-            self.tree.by_interval(self.demand.expected_rps),
-            self.own,
-            self.tree.by_interval(least),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,16 +214,27 @@ class Formulation:
         states = pool_states(stated, offers, self.interruptions, self.shared_shock_share)
         demand = demand_data(stated, tree, mix, self.headroom, self.spill_units)
         levels_rps, spared_paths = promised_levels(self.risk, tree, states, demand)
+        fleet = fleet_data(stated, offers)
+        least = np.zeros(tree.cells)
+        if own.spill_misses > 0.0:
+            least = unavoidable_spill_rps(fleet, states, tree, demand) * own.spill_misses
+        budget = miss_budget(
+            stated,
+            tree.by_interval(demand.expected_rps),
+            own,
+            tree.by_interval(least * stated.interval_s),
+        )
         return Statement(
             problem=stated,
             offers=tuple(offers),
-            fleet=fleet_data(stated, offers),
+            fleet=fleet,
             tree=tree,
             states=states,
             demand=demand,
             own=replace(own, spill_usd=own.spill_usd * self.spill_weight),
             settings=self,
             levels_rps=levels_rps,
+            budget=budget,
             spared_paths=spared_paths,
         )
 
