@@ -42,6 +42,7 @@ class Assembly:
         self.warm: Indices | None = None
         self.short: Indices | None = None
         self.slack: Indices = np.zeros(0, dtype=np.int64)
+        self.soft: list[tuple[int, int]] = []
 
     @property
     def penalty_usd(self) -> float:

@@ -130,6 +130,7 @@ class ServiceLevel:
         assembly.slack = builder.add_columns("slack", (count,), cost=assembly.penalty_usd)
         rows = builder.add_rows("budget", count, upper=budget.allowed) + np.arange(count)
         builder.put(rows, assembly.slack, -1.0)
+        assembly.soft += zip(rows.tolist(), assembly.slack.tolist(), strict=True)
         own_row = np.broadcast_to(
             rows[budget.window_of[assembly.tree.interval]], assembly.spill.shape
         )

@@ -32,6 +32,7 @@ class BuiltProgram:
     """The model, and where its columns lie: ``launch[k,c]``, ``ready[k,c]``, ``warm[c]``...
 
     ``warm`` is None where it is no choice: all environments are free, or none makes a difference.
+    ``soft`` pairs rows with an upper bound with the column that pays for what exceeds it.
     """
 
     model: SparseModel
@@ -44,6 +45,7 @@ class BuiltProgram:
     warm: Indices | None
     slack: Indices
     penalty_usd: float
+    soft: tuple[tuple[int, int], ...]
 
     @property
     def middle(self) -> Indices:
@@ -71,26 +73,23 @@ class BuiltProgram:
             return np.full(self.ready.shape[1], float(at_hand))
         return np.asarray(values[self.warm], dtype=np.float64)
 
-    def exact_usd(self, values: Array, modeled_usd: float) -> float:
+    def exact_usd(self, values: Array) -> float:
         """Return the expected cost with every scenario instead of the cuts.
 
-        What the cuts hide of the misses is paid for too, where it exceeds the budget.
+        What the cuts hide is paid for in the soft rows too, misses beyond the budget among them.
         """
-        own, demand, budget = self.statement.own, self.statement.demand, self.statement.budget
+        model, demand = self.model, self.statement.demand
         capacity = self.capacity_rps(values)
-        warm_rps = own.warm_rps * self.warm_environments(values)
-        weight = self.statement.states.probability * self.statement.problem.interval_s
-        spill = np.array([demand.expected_spill_rps(c) for c in capacity])
-        missing = own.spill_usd * float(weight @ (spill - values[self.spill]).sum(axis=1))
-        misses = own.spill_misses * (weight @ spill)
+        warm_rps = self.statement.own.warm_rps * self.warm_environments(values)
+        exact = values.copy()
+        exact[self.spill] = [demand.expected_spill_rps(c) for c in capacity]
         if self.excess is not None:
-            excess = np.array([demand.expected_excess_rps(c, warm_rps) for c in capacity])
-            missing += own.excess_usd * float(weight @ (excess - values[self.excess]).sum(axis=1))
-            misses += own.excess_misses * (weight @ excess)
-        window_of = budget.window_of[self.statement.tree.interval]
-        total = np.bincount(window_of, misses, minlength=len(budget.allowed))
-        over = np.maximum(total - budget.allowed, 0.0) - values[self.slack]
-        return modeled_usd + missing + self.penalty_usd * float(np.maximum(over, 0.0).sum())
+            exact[self.excess] = [demand.expected_excess_rps(c, warm_rps) for c in capacity]
+        for row, slack in self.soft:
+            inside = slice(model.starts[row], model.starts[row + 1])
+            used = model.values[inside] @ exact[model.columns[inside]] + exact[slack]
+            exact[slack] = max(float(used - model.row_upper[row]), 0.0)
+        return float(model.cost @ exact) + model.offset
 
 
 def build_program(statement: Statement, cut_count: int) -> BuiltProgram:
@@ -121,4 +120,5 @@ def build_program(statement: Statement, cut_count: int) -> BuiltProgram:
         warm=assembly.warm,
         slack=assembly.slack,
         penalty_usd=assembly.penalty_usd,
+        soft=tuple(assembly.soft),
     )

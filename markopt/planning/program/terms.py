@@ -136,6 +136,7 @@ class BudgetCap:
         over = assembly.builder.add_columns("overrun", (1,), cost=self.OVERRUN_USD)
         row = assembly.builder.add_rows("budget_cap", 1, upper=left)
         assembly.builder.put(row, over, -1.0)
+        assembly.soft.append((row, int(over[0])))
         fleet = assembly.fleet
         weight = assembly.tree.probability[None, :]
         billed = (fleet.c + fleet.relaunch)[:, None] * weight
