@@ -8,6 +8,7 @@ from markopt.planning.greedy_released import GreedyReleased
 from markopt.planning.lambda_only import LambdaOnly
 from markopt.planning.program import Program
 from markopt.planning.protocol import Planner
+from markopt.planning.reference import CvxpyProgram, PulpProgram
 from markopt.planning.square_root_staffing import SquareRootStaffing
 from markopt.planning.standbys import WithStandbys
 from markopt.planning.static_peak import StaticPeak
@@ -15,12 +16,14 @@ from markopt.planning.target_tracking import TargetTracking
 
 __all__ = [
     "ClairvoyantBound",
+    "CvxpyProgram",
     "Greedy",
     "GreedyReleased",
     "LambdaOnly",
     "PlanEvaluation",
     "Planner",
     "Program",
+    "PulpProgram",
     "SquareRootStaffing",
     "StaticPeak",
     "TargetTracking",

@@ -18,11 +18,13 @@ from markopt.composition import compose
 from markopt.core import Limits, Problem
 from markopt.core.documents import plan_from_json, plan_to_json, problem_from_json, problem_to_json
 from markopt.planning import (
+    CvxpyProgram,
     Greedy,
     GreedyReleased,
     LambdaOnly,
     Planner,
     Program,
+    PulpProgram,
     SquareRootStaffing,
     StaticPeak,
     TargetTracking,
@@ -36,6 +38,8 @@ from tests.planning.test_baselines import STANDBY
 CONF = Path(__file__).parents[2] / "conf" / "planner"
 CLASSES = (
     Program,
+    CvxpyProgram,
+    PulpProgram,
     Greedy,
     GreedyReleased,
     TargetTracking,
@@ -45,6 +49,7 @@ CLASSES = (
 )
 MAKERS: list[Callable[[], Planner]] = [
     *CLASSES,
+    lambda: PulpProgram(solver="highs"),
     lambda: WithStandbys(Greedy(), "t2.medium", 3),
 ]
 
@@ -114,7 +119,7 @@ def test_one_interval_is_a_horizon(make: Callable[[], Planner]) -> None:
     assert make().plan(short).targets.shape == (9, 1)
 
 
-@pytest.mark.parametrize("planner", [Program(), Greedy()])
+@pytest.mark.parametrize("planner", [Program(), CvxpyProgram(), PulpProgram(), Greedy()])
 def test_limits_are_kept_now(planner: Planner) -> None:
     base = contract_problem(2, limits=Limits(max_vcpus=60.0, max_launches_per_interval=12))
     account = evaluate_plan(base, planner.plan(base))
@@ -181,10 +186,11 @@ def test_importing_the_planners_loads_no_solver() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_solving_prints_nothing() -> None:
+@pytest.mark.parametrize("name", ["Program()", "CvxpyProgram()", "PulpProgram(solver='highs')"])
+def test_solving_prints_nothing(name: str) -> None:
     code = (
         "from tests.planning.test_contract import contract_problem; "
-        "from markopt.planning import Program; Program().plan(contract_problem(0))"
+        f"from markopt.planning import *; {name}.plan(contract_problem(0))"
     )
     root = Path(__file__).parents[2]
     done = subprocess.run(

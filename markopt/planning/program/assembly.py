@@ -8,17 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markopt.planning.program.model import ModelBuilder
-from markopt.planning.statement import Statement
-from markopt.planning.statement.reach import most_ready, reach_rps
+from markopt.planning.statement import CALM_SHARE, Statement
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
-
-# A launch costs this share more than it does, so that of two equal plans the calmer one wins.
-CALM_SHARE = 1e-6
-# USD per violation beyond the budget, in prices of the dearest instance from launch to one
-# interval of service: enough that money never buys a violation while an instance could prevent it.
-PENALTY_INSTANCES = 20.0
 
 
 class Assembly:
@@ -37,10 +30,8 @@ class Assembly:
         self.interval_s = statement.problem.interval_s
         self.builder = ModelBuilder()
         self._before: dict[int, Indices] = {}
-        available = statement.available
-        asked = max(float(self.demand.q.max()), float(statement.levels_rps.max()), 0.0)
-        self.most = most_ready(self.fleet, available, asked)
-        self.limit_rps = reach_rps(self.fleet, self.tree, available, self.most)
+        self.most = self._ready_limit()
+        self.limit_rps = self._capacity_limit()
         self.launch, self.ready = self._fleet_columns()
         weight = self.states.probability[:, None]
         shape = (len(weight), self.tree.cells)
@@ -51,14 +42,12 @@ class Assembly:
         self.warm: Indices | None = None
         self.short: Indices | None = None
         self.slack: Indices = np.zeros(0, dtype=np.int64)
-        weight = self.states.probability
-        best = np.array([self.demand.expected_spill_rps(rps) for rps in self.limit_rps])
-        self.budget = statement.budget((weight @ best) * self.own.spill_misses * self.interval_s)
+        self.soft: list[tuple[int, int]] = []
 
     @property
     def penalty_usd(self) -> float:
         """Price of one violation beyond what is allowed, USD."""
-        return PENALTY_INSTANCES * float(((self.fleet.d + 1) * self.fleet.c).max(initial=0.0))
+        return self.statement.penalty_usd
 
     def cell_rows(self, name: str, *, lower: Any = -np.inf, upper: Any = np.inf) -> Indices:
         """Add one row per cell and return their indices."""
@@ -110,6 +99,26 @@ class Assembly:
         if back not in self._before:
             self._before[back] = self.tree.ancestors(back)
         return self._before[back]
+
+    def _ready_limit(self) -> Array:
+        """Most ready instances (k,) of any use: all that is asked for, or what runs."""
+        fleet, available = self.fleet, self.statement.available
+        asked = max(float(self.demand.q.max()), float(self.statement.levels_rps.max()), 0.0)
+        least = np.where(available > 0.0, available, np.inf).min(axis=(0, 2))
+        worth = np.where(np.isfinite(least), fleet.mu * least, 0.0)
+        useful = np.where(worth > 0.0, np.ceil(asked / np.maximum(worth, 1e-9)), 0.0)
+        existing = fleet.ready + fleet.arriving.sum(axis=1)
+        return np.asarray(np.maximum(np.minimum(useful, fleet.stock), existing), dtype=np.float64)
+
+    def _capacity_limit(self) -> Array:
+        """Largest C in reach, (states, cells): before a launch is ready only what exists serves."""
+        fleet, at = self.fleet, self.tree.interval
+        existing = fleet.ready[:, None] + np.cumsum(fleet.arriving, axis=1)
+        in_reach = at[None, :] >= fleet.d[:, None]
+        count = np.where(in_reach, self.most[:, None], existing[:, at])
+        limit = np.einsum("k,mkc,kc->mc", fleet.mu, self.statement.available, count)
+        limit[:, 0] += fleet.noticed_rps
+        return np.asarray(limit, dtype=np.float64)
 
     def _fleet_columns(self) -> tuple[Indices, Indices]:
         fleet, at = self.fleet, self.tree.interval[None, :]

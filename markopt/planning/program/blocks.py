@@ -125,11 +125,12 @@ class ServiceLevel:
         """Add a row and a slack per window."""
         own, builder, interval_s = assembly.own, assembly.builder, assembly.interval_s
         weight = assembly.states.probability
-        budget = assembly.budget
+        budget = assembly.statement.budget
         count = len(budget.allowed)
         assembly.slack = builder.add_columns("slack", (count,), cost=assembly.penalty_usd)
         rows = builder.add_rows("budget", count, upper=budget.allowed) + np.arange(count)
         builder.put(rows, assembly.slack, -1.0)
+        assembly.soft += zip(rows.tolist(), assembly.slack.tolist(), strict=True)
         own_row = np.broadcast_to(
             rows[budget.window_of[assembly.tree.interval]], assembly.spill.shape
         )
@@ -185,15 +186,14 @@ class ChanceOverPaths:
         count = statement.spared_paths
         if count is None or count == 0 or assembly.short is None:
             return
-        q, _ = statement.by_scenario
         cells = assembly.tree.cell_of[assembly.tree.leaf_of]
-        broken = builder.add_columns("broken", (len(q),), upper=1.0, integer=True)
+        broken = builder.add_columns("broken", (len(cells),), upper=1.0, integer=True)
         builder.put(builder.add_rows("broken", 1, upper=float(count)), broken, 1.0)
-        most_warm = assembly.own.warm_limit * assembly.own.warm_rps
-        at_hand = 0.0 if assembly.warm is not None else most_warm
+        own = assembly.own
+        at_hand = 0.0 if assembly.warm is not None else own.warm_limit * own.warm_rps
         for state in np.flatnonzero((statement.levels_rps > -np.inf).any(axis=1)).tolist():
             level = np.maximum(statement.levels_rps[state, cells], 0.0)
-            asked = np.minimum(q, assembly.limit_rps[state, cells] + most_warm)
+            asked = statement.asked_by_path(state)
             path, at = np.nonzero(asked > level + 1e-9)
             first = builder.add_rows("path", len(path), lower=asked[path, at] - at_hand)
             rows, cell = first + np.arange(len(path)), cells[path, at]
@@ -218,10 +218,10 @@ class AccountLimits:
             own = first + np.arange(room.size).reshape(room.shape)
             assembly.put_billed(own, 1.0, bounded)
         ones = np.ones(len(fleet.offers))
-        for pool, count in sorted(limits.max_instances_by_pool.items()):
+        for pool, quota in sorted(limits.max_instances_by_pool.items()):
             inside = np.array([offer.pool == pool for offer in fleet.offers])
             if inside.any():
-                _put_total(assembly, f"pool {pool}", float(count), ones * inside)
+                _put_total(assembly, f"pool {pool}", float(quota), ones * inside)
         if limits.max_vcpus is not None:
             _put_total(assembly, "vcpus", limits.max_vcpus, fleet.vcpus)
         if limits.max_launches_per_interval is not None:
@@ -267,9 +267,9 @@ class Retention:
         if not len(kept):
             return
         count = len(kept) * assembly.tree.cells
-        start = assembly.builder.add_rows("retention", count, lower=0.0)
-        rows: Indices = np.zeros(assembly.ready.shape, dtype=np.int64)
-        rows[kept] = start + np.arange(count).reshape(len(kept), -1)
+        first = assembly.builder.add_rows("retention", count, lower=0.0)
+        rows = np.zeros(assembly.ready.shape, dtype=np.int64)
+        rows[kept] = first + np.arange(count).reshape(len(kept), -1)
         assembly.put_ready(rows[kept], 1.0, kept)
         longest = min(int(fleet.m[kept].max()), horizon)
         for back in range(int(fleet.d[kept].min()), longest):

@@ -22,7 +22,6 @@ from markopt.planning.program.blocks import (
 )
 from markopt.planning.program.model import SparseModel
 from markopt.planning.statement import Statement
-from markopt.planning.statement.spill import MissBudget
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -33,6 +32,7 @@ class BuiltProgram:
     """The model, and where its columns lie: ``launch[k,c]``, ``ready[k,c]``, ``warm[c]``...
 
     ``warm`` is None where it is no choice: all environments are free, or none makes a difference.
+    ``soft`` pairs rows with an upper bound with the column that pays for what exceeds it.
     """
 
     model: SparseModel
@@ -44,8 +44,8 @@ class BuiltProgram:
     excess: Indices | None
     warm: Indices | None
     slack: Indices
-    budget: MissBudget
     penalty_usd: float
+    soft: tuple[tuple[int, int], ...]
 
     @property
     def middle(self) -> Indices:
@@ -77,27 +77,23 @@ class BuiltProgram:
             return np.full(self.ready.shape[1], float(at_hand))
         return np.asarray(values[self.warm], dtype=np.float64)
 
-    def exact_usd(self, values: Array, modeled_usd: float) -> float:
-        """Return the expected cost with every scenario instead of the cuts."""
-        own, demand = self.statement.own, self.statement.demand
+    def exact_usd(self, values: Array) -> float:
+        """Return the expected cost with every scenario instead of the cuts.
+
+        What the cuts hide is paid for in the soft rows too, misses beyond the budget among them.
+        """
+        model, demand = self.model, self.statement.demand
         capacity = self.capacity_rps(values)
-        warm_rps = own.warm_rps * self.warm_environments(values)
-        missing = 0.0
-        misses = np.zeros(self.statement.tree.cells)
-        for state, weight in enumerate(self.statement.states.probability.tolist()):
-            spill = demand.expected_spill_rps(capacity[state])
-            usd = own.spill_usd * float((spill - values[self.spill[state]]).sum())
-            misses += weight * own.spill_misses * spill
-            if self.excess is not None:
-                excess = demand.expected_excess_rps(capacity[state], warm_rps)
-                usd += own.excess_usd * float((excess - values[self.excess[state]]).sum())
-                misses += weight * own.excess_misses * excess
-            missing += weight * usd
-        seconds = self.statement.problem.interval_s
-        by_window = np.bincount(self.budget.window_of[self.statement.tree.interval], misses)
-        slack = np.maximum(by_window * seconds - self.budget.allowed, 0.0)
-        beyond_usd = self.penalty_usd * float((slack - values[self.slack]).sum())
-        return modeled_usd + seconds * missing + beyond_usd
+        warm_rps = self.statement.own.warm_rps * self.warm_environments(values)
+        exact = values.copy()
+        exact[self.spill] = [demand.expected_spill_rps(c) for c in capacity]
+        if self.excess is not None:
+            exact[self.excess] = [demand.expected_excess_rps(c, warm_rps) for c in capacity]
+        for row, slack in self.soft:
+            inside = slice(model.starts[row], model.starts[row + 1])
+            used = model.values[inside] @ exact[model.columns[inside]] + exact[slack]
+            exact[slack] = max(float(used - model.row_upper[row]), 0.0)
+        return float(model.cost @ exact) + model.offset
 
 
 def build_program(statement: Statement, cut_count: int) -> BuiltProgram:
@@ -127,6 +123,6 @@ def build_program(statement: Statement, cut_count: int) -> BuiltProgram:
         excess=assembly.excess,
         warm=assembly.warm,
         slack=assembly.slack,
-        budget=assembly.budget,
         penalty_usd=assembly.penalty_usd,
+        soft=tuple(assembly.soft),
     )

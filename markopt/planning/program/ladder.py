@@ -47,8 +47,7 @@ def _solution(built: BuiltProgram, answer: SolverAnswer, rung: Rung) -> Solution
     # Numbers within the solver's tolerance of a whole one are meant to be whole.
     raw_values = np.asarray(answer.values, dtype=np.float64)
     values = np.where(built.model.integer, np.rint(raw_values), raw_values)
-    modeled_usd = float(built.model.cost @ values) + built.model.offset
-    objective = built.exact_usd(values, modeled_usd)
+    objective = built.exact_usd(values)
     bound = None if answer.bound is None else min(answer.bound, objective)
     return Solution(values, objective, bound, rung, answer.raw)
 

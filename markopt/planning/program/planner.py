@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -82,13 +82,23 @@ class Program(Formulation):
             Infeasible: no offer answers in time.
         """
         stated = self.stated_problem(problem)
-        offers = self._offers(stated)
+        offers = candidate_offers(stated)
         held = fleet_mix(stated, offers) if mix is None else mix
-        return build_program(self.state(stated, offers, held), self.cut_count)
+        statement = self.state(stated, offers, held).of(self._kept(stated, offers))
+        return build_program(statement, self.cut_count)
 
-    def _offers(self, stated: Problem) -> tuple[Offer, ...]:
+    def _kept(self, stated: Problem, offers: Sequence[Offer]) -> NDArray[np.int64]:
+        """Return the numbers of the offers that no other one replaces.
+
+        What is stated - pool states, promises, prices - is so of all offers, and does not change
+        with those that are left out. A term may make two of one kind worth having.
+        """
+        if not all(getattr(term, "DOMINANCE_HOLDS", False) for term in self.terms.values()):
+            return np.arange(len(offers))
         joint = self.interruptions == "joint"
-        return undominated_offers(stated, candidate_offers(stated), pools_matter=joint)
+        kept = undominated_offers(stated, offers, pools_matter=joint)
+        names = {offer.name for offer in kept}
+        return np.array([k for k, offer in enumerate(offers) if offer.name in names])
 
     def _solve(self, stated: Problem) -> tuple[BuiltProgram, Solution] | None:
         options = SolverOptions(self.mip_rel_gap, self.max_nodes, self.time_limit_s, self.seed)
@@ -96,7 +106,7 @@ class Program(Formulation):
         def solve(
             statement: Statement,
         ) -> tuple[tuple[BuiltProgram, Solution], NDArray[np.float64]] | None:
-            found = search(statement, options, price_offers=not self.terms)
+            found = search(statement.of(kept), options, price_offers=not self.terms)
             if found is None:
                 return None
             built, solution = found
@@ -105,7 +115,8 @@ class Program(Formulation):
             held[rows] = solution.values[built.ready] @ statement.tree.probability
             return found, held
 
-        offers = self._offers(stated)
+        offers = candidate_offers(stated)
+        kept = self._kept(stated, offers)
         numbers = {offer.name: number for number, offer in enumerate(offers)}
         return settle_mix(self, stated, offers, solve)
 
@@ -156,6 +167,8 @@ def _warm(problem: Problem, built: BuiltProgram, values: NDArray[np.float64]) ->
     if own.warm_usd > 0.0:
         wanted = np.ceil(built.warm_environments(values)[cells] - 1e-6)
         return np.asarray(np.clip(wanted, 0, own.warm_limit), dtype=np.int64)
-    largest = demand.spill_rps(built.expected_capacity_rps(values)).max(axis=0)[cells]
+    # They cost nothing: enough of them for every scenario in the pools' worst state.
+    least_rps = built.capacity_rps(values).min(axis=0)
+    largest = demand.spill_rps(least_rps).max(axis=0)[cells]
     share = built.statement.tree.probability[cells]
     return warm_count(problem, largest, demand.expected_rps[cells] / share)

@@ -1,11 +1,14 @@
 """Constraints and costs that are switched on by name: an object each, which adds its own rows.
 
-A term of your own is any object with ``add_rows(assembly)``; put it under ``planner.terms``.
+A term of your own is any object with ``add_rows(assembly)``; put it under ``planner.terms``. Offers
+that another replaces at no loss are left out only where every term says that this loses nothing
+(``DOMINANCE_HOLDS``).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,6 +32,8 @@ class MakeBeforeBreak:
     What serves now are the ready instances without notice at their expected share; what is needed
     is the expected required throughput.
     """
+
+    DOMINANCE_HOLDS: ClassVar[bool] = True
 
     def add_rows(self, assembly: Assembly) -> None:
         """Add a row per cell."""
@@ -83,6 +88,8 @@ def spot_pools(statement: Statement) -> dict[str, list[int]]:
 class LargestChange:
     """At most so many launches and terminations per interval; None: without a limit."""
 
+    DOMINANCE_HOLDS: ClassVar[bool] = True
+
     launches: int | None = None
     terminations: int | None = None
 
@@ -112,6 +119,8 @@ class BudgetCap:
         ConfigError: the cap is not positive.
     """
 
+    DOMINANCE_HOLDS: ClassVar[bool] = True
+
     usd_per_h: float
     OVERRUN_USD = 1000.0
 
@@ -127,6 +136,7 @@ class BudgetCap:
         over = assembly.builder.add_columns("overrun", (1,), cost=self.OVERRUN_USD)
         row = assembly.builder.add_rows("budget_cap", 1, upper=left)
         assembly.builder.put(row, over, -1.0)
+        assembly.soft.append((row, int(over[0])))
         fleet = assembly.fleet
         weight = assembly.tree.probability[None, :]
         billed = (fleet.c + fleet.relaunch)[:, None] * weight
@@ -154,6 +164,8 @@ class BillCvar:
     Raises:
         ConfigError: a value is out of range.
     """
+
+    DOMINANCE_HOLDS: ClassVar[bool] = True
 
     level: float = 0.95
     weight: float = 1.0

@@ -25,7 +25,7 @@ from markopt.planning.statement.demand import DemandData, SpillUnits, demand_dat
 from markopt.planning.statement.fleet import FleetData, fleet_data
 from markopt.planning.statement.foresight import Spread, first_intervals, lead_time_problem
 from markopt.planning.statement.promise import promised_levels
-from markopt.planning.statement.reach import most_ready, reach_rps
+from markopt.planning.statement.reach import capacity_in_reach
 from markopt.planning.statement.risk import Risk
 from markopt.planning.statement.spill import MissBudget, Spill, miss_budget, weighted_spill
 from markopt.planning.statement.states import Interruptions, PoolStates, pool_states
@@ -34,6 +34,12 @@ from markopt.planning.statement.tree import Recourse, ScenarioTree, scenario_tre
 Array = NDArray[np.float64]
 Answer = TypeVar("Answer")
 
+# A launch costs this share more than it does, so that of two equal plans the calmer one wins.
+CALM_SHARE = 1e-6
+# USD per violation beyond the budget, in prices of the dearest instance from launch to one
+# interval of service: enough that money never buys a violation while an instance could prevent it.
+PENALTY_INSTANCES = 20.0
+
 
 @dataclass(frozen=True, eq=False)
 class Statement:
@@ -41,8 +47,10 @@ class Statement:
 
     ``problem`` has the window's forecast. Columns of a formulation lie over (offer, cell), where a
     cell is a node of ``tree`` at an interval. ``levels_rps`` (states, cells) is the throughput
-    that the risk measure asks for, -inf where it asks for nothing; ``spared_paths`` how many paths
-    a sample-average promise over the whole window may break, None without one.
+    that the risk measure asks for, -inf where it asks for nothing, and at most ``reach_rps``, what
+    instances and warm functions could serve at all: what no decision can prevent is no shortage, at
+    its price it would drown what can be decided in the solver's gap. ``spared_paths`` is how many
+    paths a sample-average promise over the whole window may break, None without one.
     """
 
     problem: Problem
@@ -54,6 +62,8 @@ class Statement:
     own: Spill
     settings: Formulation
     levels_rps: Array
+    reach_rps: Array
+    budget: MissBudget
     spared_paths: int | None = None
 
     @cached_property
@@ -69,26 +79,8 @@ class Statement:
         return shares[:, self.tree.interval if shares.shape[1] > 1 else self._no_time]
 
     @property
-    def whole_intervals(self) -> int:
-        """Intervals in whole instances: as set, or those before the paths are told apart."""
-        wanted = self.settings.integer_intervals
-        return self.tree.shared if wanted is None else wanted
-
-    @property
     def _no_time(self) -> NDArray[np.int64]:
         return np.zeros(self.tree.cells, dtype=np.int64)
-
-    def within_reach(self) -> Statement:
-        """Return the same decision that promises no more than can be had.
-
-        What no decision can prevent is no shortage: at its price it would drown what can be
-        decided in the solver's gap.
-        """
-        asked = max(float(self.demand.q.max()), float(self.levels_rps.max()), 0.0)
-        most = most_ready(self.fleet, self.available, asked)
-        limit = reach_rps(self.fleet, self.tree, self.available, most)
-        limit += self.own.warm_limit * self.own.warm_rps
-        return replace(self, levels_rps=np.minimum(self.levels_rps, limit))
 
     def of(self, offers: NDArray[np.int64]) -> Statement:
         """Return the same decision with some of the offers only, by their numbers.
@@ -97,14 +89,43 @@ class Statement:
         """
         states, group = self.states.of(offers)
         levels = np.full((len(states.probability), self.tree.cells), -np.inf)
+        reach = np.zeros(levels.shape)
         np.maximum.at(levels, group, self.levels_rps)
+        np.maximum.at(reach, group, self.reach_rps)
         return replace(
             self,
             offers=tuple(self.offers[k] for k in offers.tolist()),
             fleet=self.fleet.of(offers),
             states=states,
             levels_rps=levels,
+            reach_rps=reach,
         )
+
+    @property
+    def whole_intervals(self) -> int:
+        """Intervals in whole instances: as set, or those before the paths are told apart."""
+        wanted = self.settings.integer_intervals
+        return self.tree.shared if wanted is None else wanted
+
+    def asked_by_path(self, state: int) -> Array:
+        """Return what every path asks for in a state, (scenarios, horizon), as far as in reach."""
+        cells = self.tree.cell_of[self.tree.leaf_of]
+        asked: Array = np.minimum(self.by_scenario[0], self.reach_rps[state, cells])
+        return asked
+
+    @cached_property
+    def penalty_usd(self) -> float:
+        """Price of one violation beyond what is allowed, USD.
+
+        The dearest of all offers that may carry load counts, also one that is left out of
+        ``offers`` because another replaces it: the price must not depend on who solves.
+        """
+        interval_s = self.problem.interval_s
+        usd = [
+            (launch_delay_intervals(offer, interval_s) + 1) * offer.price_usd_per_s * interval_s
+            for offer in candidate_offers(self.problem)
+        ]
+        return PENALTY_INSTANCES * max(usd)
 
     @cached_property
     def by_scenario(self) -> tuple[Array, Array]:
@@ -122,15 +143,6 @@ class Statement:
     def paid_spill_usd(self) -> float:
         """Return what a spilled request is billed, USD: without weight and price of missing."""
         return (self.own.spill_usd - self.own.miss_usd) / self.settings.spill_weight
-
-    def budget(self, least: Array) -> MissBudget:
-        """Return the budgets of misses; ``least`` misses per cell cannot be avoided any more."""
-        return miss_budget(
-            self.problem,
-            self.tree.by_interval(self.demand.expected_rps),
-            self.own,
-            self.tree.by_interval(least),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,19 +242,34 @@ class Formulation:
         states = pool_states(stated, offers, self.interruptions, self.shared_shock_share)
         demand = demand_data(stated, tree, mix, self.headroom, self.spill_units)
         levels_rps, spared_paths = promised_levels(self.risk, tree, states, demand)
-        found = Statement(
+        fleet = fleet_data(stated, offers)
+        own = weighted_spill(stated, self.spill_weight, self.miss_weight)
+        reach = capacity_in_reach(fleet, states, stated.horizon)[:, tree.interval]
+        least = np.zeros(tree.cells)
+        if own.spill_misses > 0.0:
+            spill = np.array([demand.expected_spill_rps(capacity) for capacity in reach])
+            least = (states.probability @ spill) * own.spill_misses
+        budget = miss_budget(
+            stated,
+            tree.by_interval(demand.expected_rps),
+            own,
+            tree.by_interval(least * stated.interval_s),
+        )
+        reach = reach + own.warm_limit * own.warm_rps
+        return Statement(
             problem=stated,
             offers=tuple(offers),
-            fleet=fleet_data(stated, offers),
+            fleet=fleet,
             tree=tree,
             states=states,
             demand=demand,
-            own=weighted_spill(stated, self.spill_weight, self.miss_weight),
+            own=own,
             settings=self,
-            levels_rps=levels_rps,
+            levels_rps=np.minimum(levels_rps, reach),
+            reach_rps=reach,
+            budget=budget,
             spared_paths=spared_paths,
         )
-        return found.within_reach() if self.risk.promises else found
 
     def _tree(self, stated: Problem, offers: Sequence[Offer]) -> ScenarioTree:
         shared = {"open_loop": stated.horizon, "wait_and_see": 1, "delayed": 0}[self.recourse]
