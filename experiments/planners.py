@@ -54,7 +54,8 @@ STUDY = Study(
 )
 RUNS, TRIALS, TABLE = "runs.csv", "trials.csv", "table.md"
 DAY_S = 86400.0
-FORECASTERS = MEAN, PEAK, CARRIED = "lstm_calibrated", "lstm_peak", "lstm_carried"
+MEAN, PEAK, CARRIED = "mean", "peak", "carried"
+FORECASTERS = {MEAN: "lstm_calibrated", PEAK: "lstm_peak", CARRIED: "lstm_carried"}
 Values = Mapping[str, float | str]
 
 
@@ -149,25 +150,21 @@ class Stage:
     tapes: Mapping[str, ForecastTape]
 
 
-def stage(
-    setting: Setting,
-    overrides: Sequence[str],
-    forecasters: Sequence[str],
-    seed: int,
-    *,
-    bound: bool,
-) -> Stage:
+def stage(setting: Setting, overrides: Sequence[str], seed: int, *, bound: bool) -> Stage:
     """Return the stage of a seed: every forecaster's tape, recorded once for all policies."""
-    parts = {name: ConfigParts([*overrides, f"forecaster={name}"]) for name in forecasters}
-    scene = parts[forecasters[0]].scene(seed)
+    parts = {
+        target: ConfigParts([*overrides, f"forecaster={name}"])
+        for target, name in FORECASTERS.items()
+    }
+    scene = parts[MEAN].scene(seed)
     if setting.function_s is not None and scene.function is not None:
         function = dataclasses.replace(scene.function, service_time_s=setting.function_s)
         scene = dataclasses.replace(scene, function=function)
     conditions = set_conditions(scene, bound=bound)
     tapes = {}
-    for name in forecasters:
-        fitted = fit_forecaster(parts[name].forecaster(), scene, conditions)
-        tapes[name] = forecast_once(scene, conditions, fitted)
+    for target, own in parts.items():
+        fitted = fit_forecaster(own.forecaster(), scene, conditions)
+        tapes[target] = forecast_once(scene, conditions, fitted)
     return Stage(scene, conditions, tapes)
 
 
@@ -259,7 +256,8 @@ def judged_row(name: str, result: EpisodeResult, planner: Any, values: Values, o
         promised = planner.risk.violation_share
     shares = {key: round(value, 5) for key, value in shortages(result, on).items()}
     del found["worst_minute_attainment"]
-    return {**found, "policy": name, "values": _text(values), "promised": promised, **shares}
+    about = {"values": _text(values), "sl_min": on.scene.service.slo.sl_min, "promised": promised}
+    return {**found, "policy": name, **about, **shares}
 
 
 def case_rows(case: Case) -> tuple[list[Row], list[Row]]:
@@ -273,7 +271,7 @@ def case_rows(case: Case) -> tuple[list[Row], list[Row]]:
         f"workload.start_s={float(workload.start_s) - DAY_S}",
         f"workload.history_s={float(workload.history_s) - DAY_S}",
     ]
-    tuning = stage(setting, before, FORECASTERS, seeds[0], bound=False)
+    tuning = stage(setting, before, seeds[0], bound=False)
     function = function_in_time(tuning.scene.function, tuning.scene.service.slo)
     wanted = compare_settings(case.config).planners
     candidates = chosen_policies(wanted, policies(function=function))
@@ -287,7 +285,7 @@ def case_rows(case: Case) -> tuple[list[Row], list[Row]]:
         _tell(case, f"{name}: {_text(tuned[name])}")
     rows: list[Row] = []
     for seed in seeds:
-        judging = stage(setting, base, FORECASTERS, seed, bound=True)
+        judging = stage(setting, base, seed, bound=True)
         for name, policy in candidates.items():
             result, planner = play(name, policy, tuned[name], judging, base)
             row = judged_row(name, result, planner, tuned[name], judging)
