@@ -23,6 +23,7 @@ SWITCHED_OFF = (
 )
 
 DEVEX = 1
+WHOLE_SHARE = 0.9  # of the gap, for the tree search: the rest is what cuts leave open
 
 Status = Literal["optimal", "limit", "infeasible", "unbounded", "failed"]
 
@@ -63,6 +64,7 @@ class Session:
         import highspy
 
         self._highspy, self._model, self._scale = highspy, model, scale
+        self._options = options
         self._highs = _new_highs(highspy, options)
         # Relaxations are solved again and again from their last basis: devex, without presolve.
         self._highs.setOptionValue("presolve", "off")
@@ -131,6 +133,7 @@ class Session:
         kinds = np.full(len(whole), int(self._highspy.HighsVarType.kInteger), dtype=np.uint8)
         self._highs.changeColsIntegrality(len(whole), whole, kinds)
         self._highs.setOptionValue("presolve", "choose")
+        self._highs.setOptionValue("mip_rel_gap", WHOLE_SHARE * self._options.relative_gap)
         self._highs.run()
         return _answer(self._highspy, self._highs, mip=True, scale=self._scale)
 
