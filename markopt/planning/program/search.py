@@ -26,6 +26,7 @@ ENTERING = 6
 WHOLE_ROUNDS = 4
 RELAXED_SHARE = 0.1  # of the gap, what cuts may leave open in the relaxation
 CUT_SHARE = 0.1  # of the gap, what cuts may leave open at a whole-number plan
+WHOLE_SHARE = 0.9  # of the gap, for the tree search: the rest is what cuts leave open
 WIDER = 1  # of the offers in the program, so many times as many join where the gap stays open
 
 
@@ -185,19 +186,22 @@ class _Search:
             if self._proven(best):
                 return built, best
             session.start_from(best.values)
+        share, bound_usd = WHOLE_SHARE, floor_usd
         for _ in range(WHOLE_ROUNDS):
             self._limit_time(session)
-            answer = session.whole()
+            answer = session.whole(share)
+            if answer.bound is not None:
+                bound_usd = max(bound_usd, min(answer.bound, beyond_usd))
             if answer.values is None:
                 break
-            bound = floor_usd if answer.bound is None else min(answer.bound, beyond_usd)
-            found = whole_solution(built, replace(answer, bound=max(bound, floor_usd)))
+            found = whole_solution(built, answer)
             if best is None or found.objective_usd < best.objective_usd:
                 best = found
+            best = replace(best, bound_usd=min(bound_usd, best.objective_usd))
             if self._proven(best) or self._late():
                 break
             if not relaxed.tightening.tighten(answer.values, CUT_SHARE * self._allowed_usd(best)):
-                break
+                share *= 0.5
         if best is None:
             rounded = rounded_solution(built, relaxed.answer, answer.raw)
             return None if rounded is None else (built, rounded)

@@ -23,7 +23,6 @@ SWITCHED_OFF = (
 )
 
 DEVEX = 1
-WHOLE_SHARE = 0.9  # of the gap, for the tree search: the rest is what cuts leave open
 
 Status = Literal["optimal", "limit", "infeasible", "unbounded", "failed"]
 
@@ -125,15 +124,15 @@ class Session:
         """Let every solve from now on take at most so long."""
         self._highs.setOptionValue("time_limit", self._highs.getRunTime() + max(seconds, 0.0))
 
-    def whole(self) -> SolverAnswer:
-        """Solve with integrality."""
+    def whole(self, share: float) -> SolverAnswer:
+        """Solve with integrality, to this share of the relative gap."""
         whole = np.flatnonzero(self._model.integer).astype(np.int32)
         if not len(whole):
             return self.relaxed()
         kinds = np.full(len(whole), int(self._highspy.HighsVarType.kInteger), dtype=np.uint8)
         self._highs.changeColsIntegrality(len(whole), whole, kinds)
         self._highs.setOptionValue("presolve", "choose")
-        self._highs.setOptionValue("mip_rel_gap", WHOLE_SHARE * self._options.relative_gap)
+        self._highs.setOptionValue("mip_rel_gap", share * self._options.relative_gap)
         self._highs.run()
         return _answer(self._highspy, self._highs, mip=True, scale=self._scale)
 
