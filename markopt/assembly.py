@@ -294,6 +294,7 @@ class ConfigParts:
         rest = {
             "output": None,
             "save_problems_every": None,
+            "regret_every": None,
             "record_requests": False,
             "compare": compare,
         }

@@ -35,6 +35,7 @@ SECTIONS = (
 OTHER_KEYS = (
     "output",
     "save_problems_every",
+    "regret_every",
     "record_requests",
     "compare",
     "characterize",

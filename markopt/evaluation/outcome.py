@@ -10,6 +10,7 @@ import numpy as np
 
 from markopt.control.record import IntervalRecord
 from markopt.core import Ledger, RequestStatistics, Slo
+from markopt.evaluation.regret import DecisionRegret, mean_regret
 
 SUMMARY_SCHEMA = "markopt.summary/1"
 COST_KINDS = ("on_demand", "spot", "burstable", "lambda", "warm")
@@ -23,6 +24,7 @@ class EpisodeResult:
     ``intervals`` are the control loop's records; ``statistics`` and ``ledger`` are the simulated
     cloud's own books. ``clairvoyant_bound_usd`` is the least cost that perfect foresight could
     reach (None where it was not computed). ``wall_s`` holds clock readings by phase, in seconds.
+    ``regrets`` judge single decisions (None where that was not asked for).
     """
 
     policy: str
@@ -39,6 +41,7 @@ class EpisodeResult:
     clairvoyant_bound_usd: float | None = None
     wall_s: dict[str, float] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
+    regrets: tuple[DecisionRegret, ...] | None = None
 
     @property
     def meets_slo(self) -> bool:
@@ -138,6 +141,7 @@ def summarize(result: EpisodeResult) -> dict[str, Any]:
         "forecast": _forecast(result.intervals, result.interval_s),
         "clairvoyant_bound_usd": bound,
         "cost_over_bound": total / bound if comparable and bound else None,
+        **({} if result.regrets is None else {"regret": mean_regret(result.regrets)}),
     }
 
 

@@ -22,6 +22,7 @@ from markopt.evaluation.outcome import (
     summarize,
     summarize_timing,
 )
+from markopt.evaluation.regret import REGRET, regret_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +44,7 @@ class EpisodeFiles:
 
     ``intervals`` has one row per control interval, ``latency`` one per histogram bin that was hit.
     Of the ``decision_count`` decisions ``last_decisions`` holds those that a report shows.
+    ``regret`` has one row per decision that was judged, where any was.
     """
 
     folder: Path
@@ -52,6 +54,7 @@ class EpisodeFiles:
     latency: pd.DataFrame
     last_decisions: tuple[dict[str, Any], ...]
     decision_count: int
+    regret: pd.DataFrame | None = None
 
 
 def write_episode(result: EpisodeResult, folder: Path) -> None:
@@ -66,6 +69,8 @@ def write_episode(result: EpisodeResult, folder: Path) -> None:
             log.append(record)
     parquet.write_table(interval_table(result), folder / INTERVALS)
     parquet.write_table(_latency_table(result.statistics), folder / LATENCY)
+    if result.regrets is not None:
+        replace_text(folder / REGRET, regret_text(result.regrets))
     windows = result.statistics.latency_windows
     if windows is not None:
         parquet.write_table(latency_window_table(windows), folder / LATENCY_WINDOWS)
@@ -200,6 +205,7 @@ def read_episode(folder: Path) -> EpisodeFiles:
         _read_table(folder / INTERVALS),
         _read_table(folder / LATENCY),
         *_read_decisions(folder / DECISIONS),
+        _read_regret(folder / REGRET),
     )
 
 
@@ -212,6 +218,15 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: a result file is missing here") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: expected a Parquet table, {_first_line(error)}") from None
+
+
+def _read_regret(path: Path) -> pd.DataFrame | None:
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path) if path.is_file() else None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: expected a CSV table, {_first_line(error)}") from None
 
 
 def _read_decisions(path: Path) -> tuple[tuple[dict[str, Any], ...], int]:

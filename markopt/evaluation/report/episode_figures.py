@@ -114,6 +114,37 @@ def spill(episode: EpisodeFiles) -> Figure:
     return {"data": data, "layout": sheet}
 
 
+REGRETS = {
+    "realized_greedy_usd": ("Greedy", style.ORANGE, "dot"),
+    "realized_plan_usd": ("The plan", style.BLUE, "solid"),
+    "hindsight_usd": ("Same planner, demand known", style.GREEN, "dash"),
+    "foresight_usd": ("Clairvoyant bound", style.BLACK, "dashdot"),
+}
+"""Columns of ``regret.csv`` at the demand that came: name, color, dash."""
+
+
+def regret(episode: EpisodeFiles) -> Figure:
+    """Cost of each judged decision over its look-ahead, at the demand that came."""
+    table = episode.regret
+    if table is None:
+        raise ValueError("an episode without judged decisions has no regret to draw")
+    begin_s = float(episode.summary["span_s"]["start"])
+    hours_in = style.thinned((table["time_s"] - begin_s) / 3600.0, how="first", digits=7)
+    data = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": name,
+            "x": hours_in,
+            "y": style.thinned(table[column]),
+            "line": {"color": shade, "width": 1.4, "dash": dash},
+        }
+        for column, (name, shade, dash) in REGRETS.items()
+        if table[column].notna().any()
+    ]
+    return {"data": data, "layout": style.layout("USD", yaxis={"rangemode": "tozero"})}
+
+
 def cost_by_kind(episode: EpisodeFiles) -> Figure:
     """The bill by kind, as bars."""
     costs = {k: v for k, v in episode.summary["cost_usd"].items() if k != "total"}
