@@ -27,7 +27,7 @@ REST, INTEGRALITY, SLACK = "rest", "integrality", "bound_slack"
 PARTS = (*(swap.value for swap in Swap), REST, INTEGRALITY, SLACK)
 """Losses in the order of the series, from the episode's bill down to the bound."""
 
-FACTORS = (0.85, 0.92, 1.0, 1.08, 1.15)
+FACTORS = (0.9, 1.0, 1.1)
 
 
 @dataclass(frozen=True)
