@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from markopt.core import FleetState, Offer, OfferFleet, RateSeries, Slo
+from markopt.errors import SolverFailed
 from markopt.evaluation.seeds import seed_sequence
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ def ideal_cost(scene: Scene, realized: RateSeries) -> IdealCost | None:
     """Return the ideal cost of a scene's realized rates; None: spot may cost nothing.
 
     Each interval is a covering problem of its own, solved exactly; equal rates are solved once.
+
+    Raises:
+        SolverFailed: HiGHS gave no optimum.
     """
     seed = seed_sequence(scene.seed, "cloud")
     least = scene.cloud.least_offers(scene.offers, scene.workload, seed)
@@ -100,22 +104,25 @@ def _whole_usd(
     offers: Sequence[Offer], rate_rps: float, spill_usd: float, interval_s: float
 ) -> float:
     """Return the least cost of one interval in whole instances and spilled requests."""
-    from markopt.planning.program.model import ModelBuilder
-    from markopt.planning.program.solver import SolverOptions, solve_model
+    from scipy.optimize import Bounds, LinearConstraint, milp
 
-    if not offers:
-        return spill_usd * interval_s * rate_rps
-    builder = ModelBuilder()
-    price = np.array([offer.price_usd_per_s * interval_s for offer in offers])
     mu = np.array([offer.saturation_rps for offer in offers])
+    usd = np.array([offer.price_usd_per_s * interval_s for offer in offers])
+    whole = np.ones(len(offers), dtype=np.int64)
     most = np.ceil(rate_rps / mu)
-    counts = builder.add_columns("count", (len(offers),), cost=price, upper=most, integer=True)
-    row = builder.add_rows("serve", 1, lower=rate_rps)
-    builder.put(row, counts, mu)
     if math.isfinite(spill_usd):
-        spill = builder.add_columns("spill", (1,), cost=spill_usd * interval_s, upper=rate_rps)
-        builder.put(row, spill, 1.0)
-    exact = SolverOptions(relative_gap=0.0, max_nodes=20_000)
-    answer = solve_model(builder.build(), exact, scale=1.0 / float(price.mean()))
-    usd = math.inf if answer.bound is None else answer.bound
-    return max(usd, 0.0)
+        mu, usd = np.append(mu, 1.0), np.append(usd, spill_usd * interval_s)
+        whole, most = np.append(whole, 0), np.append(most, rate_rps)
+    if not len(mu):
+        return math.inf
+    scale = float(usd.mean())  # costs near 1, where the solver's tolerances are meant
+    answer = milp(
+        usd / scale,
+        integrality=whole,
+        bounds=Bounds(0.0, most),
+        constraints=LinearConstraint(mu[None, :] / rate_rps, 1.0, np.inf),
+        options={"mip_rel_gap": 0.0},
+    )
+    if answer.x is None:
+        raise SolverFailed(f"Ideal fleet for {rate_rps} rps: HiGHS ended with '{answer.message}'")
+    return float(answer.fun) * scale

@@ -1,4 +1,4 @@
-"""The loss of an episode, split: parts sum to the whole, and what is perfect already costs nothing."""
+"""The loss of an episode, split: parts sum to the whole, what is perfect already is 0."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_without_the_reverse_order_nothing_is_said_of_it():
 def test_clouds_that_cannot_be_made_perfect_are_named():
     world, conditions = fluid_world()
     world = replace(world, scene=replace(world.scene, cloud=FluidClouds()))
-    with pytest.raises(ConfigError, match="attribution needs clouds.*FluidClouds"):
+    with pytest.raises(ConfigError, match=r"attribution needs clouds.*FluidClouds"):
         attribute("toy", world, conditions)
 
 
