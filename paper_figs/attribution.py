@@ -58,9 +58,9 @@ def draw_waterfall(axes: Any, losses: Sequence[Row], runs: Sequence[Row]) -> Non
         found = chosen(losses, part=part)
         usd = float(values(found, "usd").mean())
         axes.barh(line, -usd, left=at, color=BLUE if usd >= 0.0 else ORANGE, height=0.7)
-        axes.plot([at, at], [line - 1.35, line + 0.35], color=GRAY, linewidth=0.7)
+        axes.plot([at, at], [line - 0.65, line - 0.35], color=GRAY, linewidth=0.7)
         reverse = values(found, "reverse_usd")
-        if np.isfinite(reverse).all():
+        if abs(reverse.mean() - usd) > 0.005 * bill:  # false where it was not run
             axes.plot(at - reverse.mean(), line, "D", color="black", mfc="white", ms=3.2, mew=0.8)
         right = max(at, at - usd, at - float(np.nanmean([*reverse, usd])))
         axes.annotate(
@@ -68,7 +68,7 @@ def draw_waterfall(axes: Any, losses: Sequence[Row], runs: Sequence[Row]) -> Non
         )
         at -= usd
     last = len(LABELS) + 1
-    axes.plot([at, at], [last - 1.35, last + 0.35], color=GRAY, linewidth=0.7)
+    axes.plot([at, at], [last - 0.65, last - 0.35], color=GRAY, linewidth=0.7)
     axes.barh(last, bound, color=GRAY, height=0.7)
     for line, usd in ((0, bill), (last, bound)):
         axes.annotate(
@@ -103,7 +103,7 @@ def draw(folder: Path) -> Any:
         axes.set_xlabel("USD")
     diamond = Line2D([], [], marker="D", color="black", mfc="white", ms=3.2, mew=0.8, ls="none")
     handles = [Patch(color=BLUE), Patch(color=ORANGE), diamond]
-    words = ["Loss", "Gain", "End of the bar, had the parts been made perfect in reverse order"]
+    words = ["Loss", "Gain", "Where the bar would end with its loss in reverse order"]
     figure.legend(handles, words, loc="outside lower center", ncols=3)
     return figure
 
