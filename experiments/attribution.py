@@ -21,7 +21,14 @@ from study_tables import Case, Row, Study, cases, main, markdown, output_folder
 
 from markopt.assembly import ConfigParts, compare_settings
 from markopt.composition import parse
-from markopt.evaluation.attribution import PARTS, Attribution, Rerun, World, attribute
+from markopt.evaluation.attribution import (
+    PARTS,
+    Attribution,
+    World,
+    attribute,
+    loss_rows,
+    run_rows,
+)
 from markopt.evaluation.differences import paired_t_interval
 from markopt.evaluation.episode import fit_forecaster, forecast_once, set_conditions
 from markopt.evaluation.folder import csv_text, replace_text, whole_folder
@@ -80,48 +87,9 @@ def attributions(case: Case) -> Iterator[Attribution]:
             yield attribute(policy, world, conditions)
 
 
-def loss_rows(found: Attribution) -> list[Row]:
-    """Return one row per part: its loss in USD, in both orders."""
-    about = {"policy": found.policy, "seed": found.seed}
-    return [
-        {
-            **about,
-            "part": loss.part,
-            "usd": round(loss.usd, 6),
-            "reverse_usd": None if loss.reverse_usd is None else round(loss.reverse_usd, 6),
-        }
-        for loss in found.losses
-    ]
-
-
-def run_rows(found: Attribution) -> list[Row]:
-    """Return one row per run of the series, then the computed costs that lead to the bound."""
-    about = {"policy": found.policy, "seed": found.seed}
-    rows = [run_row(run, "forward") for run in found.reruns]
-    rows += [run_row(run, "reverse") for run in found.reverse_reruns]
-    ends = {
-        "ideal_whole": found.ideal.whole_usd,
-        "ideal_fractional": found.ideal.fractional_usd,
-        "bound_without_boots": found.bound_without_boots_usd,
-        "bound": found.bound_usd,
-    }
-    rows += [{"order": "end", "perfect": name, "cost_usd": usd} for name, usd in ends.items()]
-    return [{**about, **row, "cost_usd": round(row["cost_usd"], 6)} for row in rows]
-
-
-def run_row(run: Rerun, order: str) -> Row:
-    """Return a run of the series as one row; ``perfect`` names its perfect parts."""
-    return {
-        "order": order,
-        "perfect": "+".join(swap.value for swap in run.swaps) or "nothing",
-        "cost_usd": run.cost_usd,
-        "attainment": round(run.attainment, 6),
-        "met": run.meets_slo,
-        "lambda_share": round(run.lambda_share, 6),
-        "required_factor": run.factor,
-        "launches": run.launches,
-        "interruptions": run.interruptions,
-    }
+def rounded(row: Row, digits: int = 6) -> Row:
+    """Return a row whose fractional numbers have so many digits."""
+    return {k: round(v, digits) if isinstance(v, float) else v for k, v in row.items()}
 
 
 def summary(losses: Sequence[Row], runs: Sequence[Row]) -> list[Row]:
@@ -173,8 +141,9 @@ def run(overrides: Sequence[str]) -> Path:
                     file=sys.stderr,
                     flush=True,
                 )
-                losses += [{**case.labels, **row} for row in loss_rows(one)]
-                runs += [{**case.labels, **row} for row in run_rows(one)]
+                about = {**case.labels, "policy": one.policy, "seed": one.seed}
+                losses += [{**about, **rounded(row)} for row in loss_rows(one)]
+                runs += [{**about, **rounded(row)} for row in run_rows(one)]
         table = markdown(summary(losses, runs))
         replace_text(folder.path / LOSSES, csv_text(losses))
         replace_text(folder.path / RUNS, csv_text(runs))

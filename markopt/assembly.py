@@ -295,6 +295,7 @@ class ConfigParts:
             "output": None,
             "save_problems_every": None,
             "regret_every": None,
+            "attribute_loss": False,
             "record_requests": False,
             "compare": compare,
         }

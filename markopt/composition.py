@@ -36,6 +36,7 @@ OTHER_KEYS = (
     "output",
     "save_problems_every",
     "regret_every",
+    "attribute_loss",
     "record_requests",
     "compare",
     "characterize",

@@ -257,6 +257,7 @@ def _run(
     overrides: Sequence[str], config_file: Path | None, parent: Path | None, suffix: str = ""
 ) -> None:
     from markopt.assembly import ConfigParts, check_seed
+    from markopt.evaluation.attribution import recorded, with_attribution
     from markopt.evaluation.episode import EpisodeSetup, fit_forecaster, run_episode, set_conditions
     from markopt.evaluation.folder import whole_folder
     from markopt.evaluation.outcome import summarize
@@ -275,10 +276,13 @@ def _run(
     every = check_every(parts.base.get("save_problems_every"))
     regret_every = check_every(parts.base.get("regret_every"), "regret_every")
     record = check_record(parts.base.get("record_requests"))
+    attributes = check_record(parts.base.get("attribute_loss"), "attribute_loss")
     planner, config = parts.planner(policy), parts.config(policy, seed)
     scene = parts.scene(seed)
     conditions = set_conditions(scene)
     forecaster = fit_forecaster(parts.forecaster(), scene, conditions)
+    if attributes:
+        forecaster = recorded(scene, conditions, forecaster)
     with whole_folder(target, numbered=numbered) as folder:
         if every is not None:
             (folder.path / PROBLEMS).mkdir()
@@ -292,17 +296,14 @@ def _run(
             result = run_episode(setup, lambda _: bar.step(), sink)
         if recorder is not None:
             result = with_regret(result, setup, parts.planner(policy), recorder)
+        if attributes:
+            result = with_attribution(result, setup, parts.planner(policy))
         write_episode(result, folder.path)
         plan_s = [record.plan_wall_s for record in result.intervals]
         rows = means([row(summarize(result))], {policy: sum(plan_s) / max(len(plan_s), 1)})
         title = _title(result)
-        del (
-            result,
-            setup,
-            scene,
-            conditions,
-            recorder,
-        )  # the report reads files, and long traces are large
+        # The report reads files, and long traces are large.
+        del result, setup, scene, conditions, recorder
         write_report(folder.path)
     _show(comparison_table(rows, title), folder.final)
 
@@ -321,6 +322,8 @@ def _compare(overrides: Sequence[str], parent: Path | None, suffix: str = "") ->
         raise ConfigError(
             "regret_every: only markopt run judges single decisions, got it in compare"
         )
+    if base.get("attribute_loss"):
+        raise ConfigError("attribute_loss: only markopt run attributes its loss, got it in compare")
     if base.get("record_requests"):
         raise ConfigError("record_requests: only markopt run records requests, got it in compare")
     target, numbered = _target(base.output, parent, f"comparison{suffix}")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from markopt.assembly import ConfigParts
+from markopt.cli import main
 from markopt.cloud.simulated.markets import PriceMarket, PricePath, UninterruptedMarket
 from markopt.core import Actions, InstanceState, PurchaseOption, RateSeries
 from markopt.errors import ConfigError
@@ -21,6 +24,7 @@ from markopt.evaluation.attribution import (
     World,
     attribute,
     changes,
+    recorded,
     swapped,
     with_even_requests,
     with_required_factor,
@@ -36,6 +40,7 @@ from markopt.evaluation.episode import (
     set_conditions,
 )
 from markopt.evaluation.foresight import ideal_cost, perfect_foresight
+from markopt.evaluation.results import read_episode
 from markopt.evaluation.seeds import generator, seed_sequence
 from markopt.evaluation.tape import RecordedForecaster
 from markopt.forecasting import Oracle
@@ -287,6 +292,53 @@ def test_a_planner_without_gap_is_the_same_but_for_its_limits():
     assert without_gap(wrapped) == replace(wrapped, planner=without_gap(program))
     for exact in (Greedy(), Proportional(1.0), Program(mip_rel_gap=0.0)):
         assert without_gap(exact) is exact
+
+
+def test_without_a_bound_there_is_nothing_to_attribute():
+    world, conditions = fluid_world()
+    without = replace(conditions, clairvoyant_bound_usd=None)
+    for fails in (
+        lambda: attribute("toy", world, without),
+        lambda: recorded(world.scene, without, world.forecaster),
+    ):
+        with pytest.raises(ConfigError, match="needs a clairvoyant bound"):
+            fails()
+
+
+def test_a_run_attributes_its_loss_when_asked_and_is_otherwise_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = (*SMALL, "planner=greedy")
+    assert main(["run", "output=plain", *settings]) == 0
+    assert main(["run", "attribute_loss=true", "output=split", *settings]) == 0
+    for name in ("intervals.parquet", "decisions.jsonl", "config.yaml"):
+        assert (tmp_path / "plain" / name).read_bytes() == (tmp_path / "split" / name).read_bytes()
+    summary = json.loads((tmp_path / "split" / "summary.json").read_text())
+    losses = summary.pop("loss_usd")
+    assert summary == json.loads((tmp_path / "plain" / "summary.json").read_text())
+    over_usd = summary["cost_usd"]["total"] - summary["clairvoyant_bound_usd"]
+    assert sum(losses.values()) == pytest.approx(over_usd, abs=1e-9)
+    files = read_episode(tmp_path / "split")
+    assert list(files.attribution["part"]) == list(PARTS) == list(losses)
+    runs = pd.read_csv(tmp_path / "split" / "attribution_runs.csv")
+    assert runs["cost_usd"].iloc[0] == summary["cost_usd"]["total"]
+    assert runs["attainment"].iloc[0] == summary["slo"]["attainment"]
+    assert set(runs["order"]) == {"forward", "reverse", "end"}
+    page = (tmp_path / "split" / "report.html").read_text(encoding="utf-8")
+    assert "Where the loss comes from" in page
+    assert "Where the loss comes from" not in (tmp_path / "plain" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "attribute_loss=2"], "attribute_loss: must be true or false"),
+        (["compare", "attribute_loss=true"], "attribute_loss: only markopt run"),
+    ],
+)
+def test_a_wrong_switch_is_named(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*arguments, *SMALL]) == 2
+    assert message in capsys.readouterr().err
 
 
 # --- the computed ends of the series ---

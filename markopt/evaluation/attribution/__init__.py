@@ -1,5 +1,6 @@
 """The loss of an episode, split into the parts that cause it."""
 
+from markopt.evaluation.attribution.rows import loss_rows, run_rows
 from markopt.evaluation.attribution.series import (
     PARTS,
     Attribution,
@@ -7,6 +8,8 @@ from markopt.evaluation.attribution.series import (
     Loss,
     Rerun,
     attribute,
+    recorded,
+    with_attribution,
 )
 from markopt.evaluation.attribution.worlds import (
     PerfectibleClouds,
@@ -32,7 +35,11 @@ __all__ = [
     "World",
     "attribute",
     "changes",
+    "loss_rows",
+    "recorded",
+    "run_rows",
     "swapped",
+    "with_attribution",
     "with_even_requests",
     "with_required_factor",
     "without_gap",

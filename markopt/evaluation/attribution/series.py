@@ -20,12 +20,26 @@ from markopt.evaluation.attribution.worlds import (
     swapped,
     with_required_factor,
 )
-from markopt.evaluation.episode import Conditions, EpisodeSetup, run_episode
+from markopt.evaluation.episode import (
+    Conditions,
+    EpisodeSetup,
+    Scene,
+    forecast_once,
+    run_episode,
+)
 from markopt.evaluation.foresight import IdealCost, ideal_cost, perfect_foresight
+from markopt.evaluation.outcome import EpisodeResult
+from markopt.evaluation.progress import late_bar
+from markopt.evaluation.tape import RecordedForecaster
+from markopt.forecasting import Oracle
+from markopt.forecasting.protocol import Forecaster
+from markopt.planning.protocol import Planner
 
 REST, INTEGRALITY, SLACK = "rest", "integrality", "bound_slack"
 PARTS = (*(swap.value for swap in Swap), REST, INTEGRALITY, SLACK)
 """Losses in the order of the series, from the episode's bill down to the bound."""
+
+_NO_BOUND = "attribution: needs a clairvoyant bound, but in this market hours may cost nothing"
 
 FACTORS = (0.9, 1.0, 1.1)
 
@@ -131,9 +145,9 @@ def attribute(
     scene = world.scene
     free = perfect_foresight(scene, conditions.realized, conditions.initial_fleet, boots=False)
     ideal = ideal_cost(scene, conditions.realized)
-    bound_usd = conditions.clairvoyant_bound_usd
-    if free is None or ideal is None or bound_usd is None:
-        raise ConfigError("attribution: needs a clairvoyant bound, but some hours may cost nothing")
+    bound_usd = _require_bound(conditions)
+    if free is None or ideal is None:
+        raise ConfigError(_NO_BOUND)
     runner = _Runner(policy, world, conditions, settings, on_run)
     forward = runner.series(tuple(Swap))
     backward = runner.series(tuple(reversed(Swap))) if settings.reverse else ()
@@ -159,6 +173,42 @@ def attribute(
         bound_without_boots_usd=free.total_usd,
         ideal=ideal,
     )
+
+
+def recorded(scene: Scene, conditions: Conditions, fitted: Forecaster) -> Forecaster:
+    """Return a forecaster that can be run again and again: a tape, or the oracle itself.
+
+    Raises:
+        ConfigError: there is no bound that a loss could be measured from.
+    """
+    _require_bound(conditions)
+    if isinstance(fitted, Oracle):
+        return fitted
+    return RecordedForecaster(forecast_once(scene, conditions, fitted))
+
+
+def with_attribution(result: EpisodeResult, setup: EpisodeSetup, planner: Planner) -> EpisodeResult:
+    """Return an episode's result with its loss attributed.
+
+    ``setup.forecaster`` is as ``recorded`` returns it, ``planner`` without what wraps it to record.
+
+    Raises:
+        ConfigError: there is no bound.
+    """
+    world = World(setup.scene, planner, setup.forecaster)
+    settings = AttributionSettings()
+    most = 2 * len(Swap) + len(settings.factors)
+    with late_bar("Attributing the loss", most) as bar:
+        found = attribute(
+            setup.policy, world, setup.conditions, settings, on_run=lambda _: bar.step()
+        )
+    return replace(result, attribution=found)
+
+
+def _require_bound(conditions: Conditions) -> float:
+    if conditions.clairvoyant_bound_usd is None:
+        raise ConfigError(_NO_BOUND)
+    return conditions.clairvoyant_bound_usd
 
 
 def _drops(order: Sequence[Swap], series: Sequence[Rerun], boots_usd: float) -> dict[Swap, float]:

@@ -133,6 +133,21 @@ def _regret_sections(episode: EpisodeFiles) -> list[Section]:
     return [_section("regret", "Regret per decision", note, episode_figures.regret(episode))]
 
 
+def _attribution_sections(episode: EpisodeFiles) -> list[Section]:
+    """Return the section on where the loss comes from, where that was asked for."""
+    table = episode.attribution
+    if table is None:
+        return []
+    loss_usd = float(table["usd"].sum())
+    note = (
+        f"The {loss_usd:.4g} USD above the clairvoyant bound, by re-runs on the same arrivals that "
+        "make one more part perfect each. Which part comes first matters; the reverse order is in "
+        "attribution.csv."
+    )
+    figure = episode_figures.attribution(episode)
+    return [_section("attribution", "Where the loss comes from", note, figure)]
+
+
 def _episode_sections(episode: EpisodeFiles) -> list[Section]:
     slo = episode.summary["slo"]
     return [
@@ -183,6 +198,7 @@ def _episode_sections(episode: EpisodeFiles) -> list[Section]:
             half=True,
         ),
         *_regret_sections(episode),
+        *_attribution_sections(episode),
     ]
 
 
