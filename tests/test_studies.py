@@ -41,7 +41,7 @@ SMALL = (
 TOY = {
     "steady_load": (
         "planner=greedy,lambda_only",
-        "seed=0,1",
+        "seed=0",
         "workload.evaluate_s=120",
         "workload.scale=0.5",
     ),
@@ -80,7 +80,7 @@ TOY = {
     ),
     "attribution": (
         "planner=greedy,lambda_only",
-        "seed=0,1",
+        "seed=0",
         "workload=sample",
         "workload.history_s=3600",
         "workload.evaluate_s=180",

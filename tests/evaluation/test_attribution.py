@@ -72,7 +72,7 @@ def fluid_world(*, seed=0, headroom=1.2, function=FUNCTION, intervals=12, oracle
     return World(scene, Proportional(headroom), fitted), conditions
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     seed=st.integers(0, 1000),
     headroom=st.floats(0.6, 2.0),

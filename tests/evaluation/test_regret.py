@@ -46,7 +46,7 @@ def certain(base, rates):
     )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000), st.floats(40.0, 250.0))
 def test_knowing_the_demand_never_costs_more(seed, came_rps):
     base = decision(seed)
