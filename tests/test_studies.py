@@ -41,7 +41,7 @@ SMALL = (
 TOY = {
     "steady_load": (
         "planner=greedy,lambda_only",
-        "seed=0",
+        "seed=0,1",
         "workload.evaluate_s=120",
         "workload.scale=0.5",
     ),
