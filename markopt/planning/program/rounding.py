@@ -16,6 +16,16 @@ PASSES = ((0.5, True), (0.5, False), (0.65, True), (0.35, True))
 """(threshold, whether the error of one offer's throughput is handed on to the next)."""
 
 
+def rounded_until(built: BuiltProgram, values: Array, interval: int) -> tuple[Indices, Array]:
+    """Return whole numbers for the whole-number cells up to an interval: columns and values."""
+    whole = np.flatnonzero(built.model.integer[built.ready[0]])
+    whole = whole[built.statement.tree.interval[whole] <= interval]
+    rounding = _Rounding(built, values, 0.5, handed_on=True)
+    for cell in whole.tolist():
+        rounding.round_cell(cell)
+    return _columns(built, whole, rounding.launched, rounding.counts)
+
+
 def roundings(built: BuiltProgram, values: Array) -> Iterator[tuple[Indices, Array]]:
     """Yield whole launches and ready counts of the whole-number intervals: columns and values.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from markopt.planning.program.builder import BuiltProgram, build_program
 from markopt.planning.program.ladder import Solution, rounded_solution, whole_solution
 from markopt.planning.program.pricing import advantage_usd, prices, starting_offers
-from markopt.planning.program.rounding import roundings
+from markopt.planning.program.rounding import rounded_until, roundings
 from markopt.planning.program.solver import Session, SolverAnswer, SolverOptions
 from markopt.planning.program.tightening import Tightening
 from markopt.planning.statement import Statement
@@ -25,6 +25,8 @@ PRICE_ROUNDS = 20
 ENTERING = 6
 WHOLE_ROUNDS = 4
 RELAXED_SHARE = 0.1  # of the gap, what cuts may leave open in the relaxation
+CUT_SHARE = 0.1  # of the gap, what cuts may leave open at a whole-number plan
+WHOLE_SHARE = 0.9  # of the gap, for the tree search: the rest is what cuts leave open
 WIDER = 1  # of the offers in the program, so many times as many join where the gap stays open
 
 
@@ -144,12 +146,35 @@ class _Search:
             if best is None or found.objective_usd < best.objective_usd:
                 best = found
             if self._proven(best) or self._late():
-                break
+                return best
+            # A tree search will look around here: cuts that are exact here save it a second round.
+            relaxed.tightening.tighten(answer.values, CUT_SHARE * self._allowed_usd(best))
+        dived = self._dived(relaxed, floor_usd)
+        if dived is not None and (best is None or dived.objective_usd < best.objective_usd):
+            return dived
         return best
 
+    def _dived(self, relaxed: _Relaxed, floor_usd: float) -> Solution | None:
+        """Round an interval at a time, and let the later ones answer before they are rounded."""
+        built, values = relaxed.built, relaxed.answer.values
+        if values is None or not built.ready.size:
+            return None
+        answer = relaxed.answer
+        for interval in range(built.statement.whole_intervals):
+            columns, whole = rounded_until(built, values, interval)
+            answer = relaxed.session.fixed(columns, whole)
+            if answer.status != "optimal" or answer.values is None or self._late():
+                return None
+            values = answer.values
+        return whole_solution(built, replace(answer, bound=floor_usd))
+
     def _proven(self, found: Solution) -> bool:
-        allowed = self.options.relative_gap * abs(found.objective_usd)
-        return found.bound_usd is not None and found.objective_usd - found.bound_usd <= allowed
+        if found.bound_usd is None:
+            return False
+        return found.objective_usd - found.bound_usd <= self._allowed_usd(found)
+
+    def _allowed_usd(self, found: Solution) -> float:
+        return self.options.relative_gap * abs(found.objective_usd)
 
     def _solve_whole(
         self, relaxed: _Relaxed, floor_usd: float, beyond_usd: float
@@ -157,22 +182,26 @@ class _Search:
         """Solve and cut until the gap is closed; the bound speaks of all offers."""
         built, session = relaxed.built, relaxed.session
         best = self._rounded(relaxed, floor_usd)
-        if best is not None and self._proven(best):
-            return built, best
+        if best is not None:
+            if self._proven(best):
+                return built, best
+            session.start_from(best.values)
+        share, bound_usd = WHOLE_SHARE, floor_usd
         for _ in range(WHOLE_ROUNDS):
             self._limit_time(session)
-            answer = session.whole()
+            answer = session.whole(share)
+            if answer.bound is not None:
+                bound_usd = max(bound_usd, min(answer.bound, beyond_usd))
             if answer.values is None:
                 break
-            bound = floor_usd if answer.bound is None else min(answer.bound, beyond_usd)
-            found = whole_solution(built, replace(answer, bound=max(bound, floor_usd)))
+            found = whole_solution(built, answer)
             if best is None or found.objective_usd < best.objective_usd:
                 best = found
+            best = replace(best, bound_usd=min(bound_usd, best.objective_usd))
             if self._proven(best) or self._late():
                 break
-            allowed = self.options.relative_gap * abs(best.objective_usd)
-            if not relaxed.tightening.tighten(answer.values, 0.25 * allowed):
-                break
+            if not relaxed.tightening.tighten(answer.values, CUT_SHARE * self._allowed_usd(best)):
+                share *= 0.5
         if best is None:
             rounded = rounded_solution(built, relaxed.answer, answer.raw)
             return None if rounded is None else (built, rounded)

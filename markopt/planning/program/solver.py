@@ -63,6 +63,7 @@ class Session:
         import highspy
 
         self._highspy, self._model, self._scale = highspy, model, scale
+        self._options = options
         self._highs = _new_highs(highspy, options)
         # Relaxations are solved again and again from their last basis: devex, without presolve.
         self._highs.setOptionValue("presolve", "off")
@@ -123,14 +124,15 @@ class Session:
         """Let every solve from now on take at most so long."""
         self._highs.setOptionValue("time_limit", self._highs.getRunTime() + max(seconds, 0.0))
 
-    def whole(self) -> SolverAnswer:
-        """Solve with integrality."""
+    def whole(self, share: float) -> SolverAnswer:
+        """Solve with integrality, to this share of the relative gap."""
         whole = np.flatnonzero(self._model.integer).astype(np.int32)
         if not len(whole):
             return self.relaxed()
         kinds = np.full(len(whole), int(self._highspy.HighsVarType.kInteger), dtype=np.uint8)
         self._highs.changeColsIntegrality(len(whole), whole, kinds)
         self._highs.setOptionValue("presolve", "choose")
+        self._highs.setOptionValue("mip_rel_gap", share * self._options.relative_gap)
         self._highs.run()
         return _answer(self._highspy, self._highs, mip=True, scale=self._scale)
 
