@@ -35,9 +35,8 @@ from markopt.evaluation.episode import (
     run_episode,
     set_conditions,
 )
-from markopt.evaluation.folder import replace_text, whole_folder
+from markopt.evaluation.folder import csv_text, replace_text, whole_folder
 from markopt.evaluation.outcome import EpisodeResult
-from markopt.evaluation.tabulation import csv_text
 from markopt.evaluation.tape import ForecastTape, RecordedForecaster
 from markopt.evaluation.tuning import Trial, tune
 from markopt.planning.requirement import function_in_time, mix_of
@@ -263,7 +262,7 @@ def judged_row(name: str, result: EpisodeResult, planner: Any, values: Values, o
 def case_rows(case: Case) -> tuple[list[Row], list[Row]]:
     """Tune and judge every policy on one service and purchase; return judged rows and trials."""
     setting = SETTINGS[case.labels["service"]]
-    base = [*case.overrides, *setting.overrides]
+    base = [*setting.overrides, *case.overrides]
     workload, slo = case.config.workload, case.config.service.slo
     seeds = compare_settings(case.config).seeds
     before = [
