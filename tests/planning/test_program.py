@@ -267,14 +267,33 @@ def test_limits_bind() -> None:
     assert Program().plan(small).targets.max() == 4
 
 
+def test_a_miss_has_a_constant_price_whatever_the_window_has_lost() -> None:
+    kind = offer("c5.large")
+    paths = np.array([[40.0] * 8, [40.0] * 7 + [41.0], [40.0] * 4 + [120.0] * 4])
+    bad = SloWindow(requests=1000, violations=900, remaining_s=1800.0)
+    good = SloWindow(requests=1_000_000, violations=0, remaining_s=1800.0)
+    now = {kind.name: 2}
+    plans = {}
+    for weight in (2.0, 500.0):  # the high path has a chance of a third
+        planner = Program(miss_weight=weight)
+        first, second = (
+            planner.plan(problem([kind], paths, ready=now, window=window)) for window in (bad, good)
+        )
+        assert first.targets.tolist() == second.targets.tolist()
+        assert first.spends_misses
+        plans[weight] = first
+    assert plans[500.0].targets.sum() > plans[2.0].targets.sum()
+
+
 def test_past_violations_make_the_plan_safer_but_never_infeasible() -> None:
     kind = offer("c5.large")
     paths = np.array([[40.0] * 8, [40.0] * 7 + [41.0], [40.0] * 4 + [120.0] * 4])
     bad = SloWindow(requests=1000, violations=900, remaining_s=1800.0)
     good = SloWindow(requests=1_000_000, violations=0, remaining_s=1800.0)
     now = {kind.name: 2}
-    safe = Program().plan(problem([kind], paths, ready=now, window=bad))
-    lax = Program().plan(problem([kind], paths, ready=now, window=good))
+    planner = Program(spill_weight=3.0, miss_weight=None, spread="open_loop")
+    safe = planner.plan(problem([kind], paths, ready=now, window=bad))
+    lax = planner.plan(problem([kind], paths, ready=now, window=good))
     assert safe.rung == lax.rung == "optimal"
     assert safe.targets[0].max() > lax.targets[0].max()
 
