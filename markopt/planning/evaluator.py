@@ -104,6 +104,8 @@ class _OfferRow:
 
 
 def _mix(rows: list[_OfferRow]) -> dict[str, float]:
+    if not rows:
+        return {}
     held: dict[str, float] = {}
     for row in rows:
         rps = sum(max(r, 0) for r in row.ready) * row.offer.saturation_rps
@@ -131,7 +133,8 @@ def _with_spill(
     for t in range(problem.horizon):
         capacity = sum(row.throughput_rps(t) for row in rows)
         demand = problem.forecast.paths_rps[:, t] * headroom
-        required = problem.required_throughput.at(demand, mix)
+        # Without any offer no throughput is required of one: all of it is spilled.
+        required = problem.required_throughput.at(demand, mix) if mix else demand
         warm_rps = 0.0
         if function is not None and in_time:
             warm_rps = float(plan.warm_functions[t]) / function.service_time_s

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markopt.core import Limits
+from markopt.errors import SolverFailed
 from markopt.planning.program.builder import BuiltProgram
 from markopt.planning.program.data import FleetData
+from markopt.planning.program.model import SparseModel
 from markopt.planning.program.solver import SolverAnswer, SolverOptions, solve_model
 
 Array = NDArray[np.float64]
@@ -28,20 +30,42 @@ class Solution:
     solver_status: str
 
 
-def climb(built: BuiltProgram, limits: Limits, options: SolverOptions) -> Solution | None:
-    """Solve; without a whole solution round the relaxation up; None if that breaks a limit."""
+def climb(built: BuiltProgram, limits: Limits, options: SolverOptions) -> Solution:
+    """Solve; without a whole solution round the relaxation up.
+
+    A solver that breaks down is taken for one without an answer, so that the next rung is tried.
+
+    Raises:
+        SolverFailed: no rung here gives a plan; the text says what became of each.
+    """
     scale = 1.0 / max(float(built.fleet.c.mean()), 1e-12)
-    answer = solve_model(built.model, options, scale=scale)
+    answer = _attempt(built.model, options, relaxed=False, scale=scale)
     if answer.values is not None:
         rung: Rung = "optimal" if answer.status == "optimal" else "incumbent"
         return _solution(built, answer.values, answer, rung)
-    relaxed = solve_model(built.model, options, relaxed=True, scale=scale)
+    relaxed = _attempt(built.model, options, relaxed=True, scale=scale)
     if relaxed.values is None:
-        return None
+        raise SolverFailed(f"whole numbers: {answer.raw}; relaxation: {relaxed.raw}")
     values = round_up(built, relaxed.values)
     if not within_limits(built, limits, values):
-        return None
+        raise SolverFailed(f"whole numbers: {answer.raw}; relaxation, rounded up: breaks a limit")
     return _solution(built, values, relaxed, "rounded", first=answer.raw)
+
+
+def _attempt(
+    model: SparseModel, options: SolverOptions, *, relaxed: bool, scale: float
+) -> SolverAnswer:
+    """Return the solver's answer; values only where there is a number for every column."""
+    try:
+        answer = solve_model(model, options, relaxed=relaxed, scale=scale)
+    except (SolverFailed, RuntimeError, MemoryError, ValueError) as error:
+        # What HiGHS throws in C++ arrives as one of the last three.
+        raw = " ".join(str(error).split()) or type(error).__name__
+        return SolverAnswer("failed", raw, None, None, None)
+    values = answer.values
+    if values is None or (len(values) == len(model.cost) and np.isfinite(values).all()):
+        return answer
+    return SolverAnswer("failed", f"{answer.raw}, without a usable point", None, None, None)
 
 
 def _solution(
@@ -71,18 +95,18 @@ def round_up(built: BuiltProgram, values: Array) -> Array:
 
 
 def within_limits(built: BuiltProgram, limits: Limits, values: Array) -> bool:
-    """Return whether the counts billed in interval 0, the only one carried out, keep the limits."""
+    """Return whether launches and billed counts, as a plan rounds them, keep every limit."""
     fleet = built.fleet
-    launched = values[built.launch[:, 0]]
-    billed = billed_counts(built, values)[:, 0]
-    if np.any(billed > np.maximum(fleet.stock, fleet.billed_now) + 1e-6):
+    launched = np.ceil(values[built.launch] - 1e-6)
+    billed = np.ceil(billed_counts(built, values) - 1e-6)
+    if np.any(billed > np.maximum(fleet.stock, fleet.billed_now)[:, None] + 1e-6):
         return False
     most = limits.max_launches_per_interval
-    if most is not None and launched.sum() > most + 1e-6:
+    if most is not None and np.any(launched.sum(axis=0) > most + 1e-6):
         return False
     used = float(fleet.vcpus @ fleet.billed_now)
     return limits.max_vcpus is None or bool(
-        fleet.vcpus @ billed <= max(limits.max_vcpus, used) + 1e-6
+        np.all(fleet.vcpus @ billed <= max(limits.max_vcpus, used) + 1e-6)
     )
 
 

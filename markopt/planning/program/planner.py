@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markopt.core import Offer, Plan, Problem
-from markopt.errors import ConfigError, Infeasible, PlanningError
+from markopt.errors import ConfigError, Infeasible, PlanningError, SolverFailed
+from markopt.planning.evaluator import evaluate_plan
 from markopt.planning.greedy import Greedy
 from markopt.planning.lambda_only import LambdaOnly
 from markopt.planning.program.builder import BuilderOptions, BuiltProgram, build_program
@@ -31,7 +32,7 @@ from markopt.planning.requirement import (
     required_rps,
     warm_count,
 )
-from markopt.planning.transition import held_plan, rows_plan
+from markopt.planning.transition import held_plan, pending_counts, rows_plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,13 +111,13 @@ class Program:
             candidates = candidate_offers(problem)
         except Infeasible:
             if function_in_time(problem.function, problem.service.slo):
-                return LambdaOnly().plan(problem)
+                return _with_pending(problem, LambdaOnly().plan(problem))
             raise
         stated = self.stated_problem(problem)
-        solved = self._solve(stated, undominated_offers(stated, candidates))
-        if solved is None:
-            return self._fallback(problem)
-        built, solution = solved
+        try:
+            built, solution = self._solve(stated, undominated_offers(stated, candidates))
+        except SolverFailed as error:
+            return self._fallback(problem, str(error))
         return _as_plan(problem, stated, built, solution)
 
     def stated_problem(self, problem: Problem) -> Problem:
@@ -152,42 +153,56 @@ class Program:
         own = replace(own, spill_usd=own.spill_usd * self.spill_weight)
         return build_program(problem, fleet_data(problem, offers), demand, own, options)
 
-    def _solve(
-        self, problem: Problem, offers: tuple[Offer, ...]
-    ) -> tuple[BuiltProgram, Solution] | None:
-        """Solve, read the plan's mix, and solve again while required throughput moves."""
+    def _solve(self, problem: Problem, offers: tuple[Offer, ...]) -> tuple[BuiltProgram, Solution]:
+        """Solve, read the plan's mix, and solve again while required throughput moves.
+
+        Raises:
+            SolverFailed: the first round gave no plan.
+        """
         options = SolverOptions(self.mip_rel_gap, self.max_nodes, self.time_limit_s, self.seed)
         mix = fleet_mix(problem, offers)
         mean_rps = problem.forecast.mean_rps() * self.headroom
-        for round_ in range(REMIX_ROUNDS):
-            built = self._build(problem, offers, mix)
-            solution = climb(built, problem.limits, options)
-            if solution is None:
-                return None
+        built = self._build(problem, offers, mix)
+        solution = climb(built, problem.limits, options)
+        for _ in range(REMIX_ROUNDS - 1):
             held = solution.values[built.ready].sum(axis=1)
             planned = mix_of(offers, np.where(held > 1e-6, held, 0.0)) if held.any() else mix
-            moved = remixed(
+            if not remixed(
                 required_rps(problem, mean_rps, mix), required_rps(problem, mean_rps, planned)
-            )
-            if not moved or round_ == REMIX_ROUNDS - 1:
-                return built, solution
+            ):
+                break
             mix = planned
-        return None
+            again = self._build(problem, offers, mix)
+            try:
+                solution = climb(again, problem.limits, options)
+            except SolverFailed:
+                break  # the plan of the round before stands
+            built = again
+        return built, solution
 
-    def _fallback(self, problem: Problem) -> Plan:
-        """Return greedy's plan or, if it has none either, keep the fleet."""
+    def _fallback(self, problem: Problem, cause: str) -> Plan:
+        """Return greedy's plan or, if it has none within the limits either, keep the fleet."""
+        failed = f"the solver gave no plan within the limits ({cause})"
         try:
             plan = Greedy(headroom=self.headroom).plan(problem)
         except PlanningError as error:
-            return held_plan(problem, "program", f"keep the fleet: {error}")
-        return rows_plan(
+            return held_plan(problem, "program", f"keep the fleet: {failed}; {error}")
+        plan = _with_pending(
             problem,
-            "program",
-            plan.targets,
-            plan.warm_functions,
-            rung="greedy",
-            reason=f"the solver gave no plan within the limits, greedy did: {plan.reason}",
+            rows_plan(
+                problem,
+                "program",
+                plan.targets,
+                plan.warm_functions,
+                rung="greedy",
+                reason=f"{failed}, greedy did: {plan.reason}",
+            ),
         )
+        broken = evaluate_plan(problem, plan).broken
+        if broken:
+            reason = f"keep the fleet: {failed}; greedy's breaks a limit: {broken[0]}"
+            return held_plan(problem, "program", reason)
+        return plan
 
 
 def _as_plan(problem: Problem, stated: Problem, built: BuiltProgram, solution: Solution) -> Plan:
@@ -195,7 +210,7 @@ def _as_plan(problem: Problem, stated: Problem, built: BuiltProgram, solution: S
     billed = np.ceil(billed_counts(built, solution.values) - 1e-6).astype(np.int64)
     beyond = problem.horizon - stated.horizon
     names = [offer.name for offer in problem.offers]
-    targets = np.zeros((len(names), problem.horizon), dtype=np.int64)
+    targets = pending_counts(problem)
     rows = [names.index(offer.name) for offer in built.fleet.offers]
     targets[rows] = np.pad(billed, ((0, 0), (0, beyond)), mode="edge")
     return Plan(
@@ -210,6 +225,11 @@ def _as_plan(problem: Problem, stated: Problem, built: BuiltProgram, solution: S
         bound_usd=solution.bound_usd,
         solver_status=solution.solver_status,
     )
+
+
+def _with_pending(problem: Problem, plan: Plan) -> Plan:
+    """Return the plan with what is launching kept until it is ready."""
+    return replace(plan, targets=np.maximum(plan.targets, pending_counts(problem)))
 
 
 def _warm(problem: Problem, built: BuiltProgram, values: NDArray[np.float64]) -> NDArray[np.int64]:

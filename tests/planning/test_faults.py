@@ -1,0 +1,329 @@
+"""Never without an answer: whatever breaks, a plan within the limits or a clear Infeasible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from markopt.core import Forecast, Limits, Plan, Problem, PurchaseOption, SloWindow
+from markopt.errors import ForecastError, Infeasible, SolverFailed
+from markopt.planning import Greedy, Program, evaluate_plan
+from markopt.planning.greedy import _Candidates
+from markopt.planning.program import ladder
+from markopt.planning.program.solver import SolverAnswer
+from tests.planning.problems import EIGHT, curve, function, offer, problem, walk_paths
+from tests.planning.test_program import problems
+
+RUNGS = {"optimal", "incumbent", "rounded", "greedy", "hold", "rule"}
+QUICK = settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+FLAT = np.full((3, 8), 100.0)
+
+
+def killed(*_, **__):
+    raise SolverFailed("HiGHS: the process was killed")
+
+
+def crashed(*_, **__):
+    raise RuntimeError("vector::_M_range_check\nin HEkk")
+
+
+def out_of_memory(*_, **__):
+    raise MemoryError
+
+
+def silent(*_, **__):
+    return SolverAnswer("limit", "Time limit reached", None, None, None)
+
+
+def nonsense(model, *_, **__):
+    values = np.full(len(model.cost), np.nan)
+    return SolverAnswer("optimal", "Optimal", float("nan"), float("nan"), values)
+
+
+def halved(model, *_, **__):
+    return SolverAnswer("optimal", "Optimal", 0.0, 0.0, np.zeros(len(model.cost) // 2))
+
+
+FAULTS = (killed, crashed, out_of_memory, silent, nonsense, halved)
+
+
+def answer(base: Problem, planner: Program | None = None) -> Plan | None:
+    """The plan, which keeps its limits; None where there is provably none."""
+    try:
+        plan = (planner or Program()).plan(base)
+    except Infeasible:
+        return None
+    assert isinstance(plan, Plan)
+    account = evaluate_plan(base, plan)
+    assert account.feasible, account.broken
+    assert plan.rung in RUNGS
+    assert plan.reason
+    assert "\n" not in plan.reason
+    return plan
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_solver_that_breaks_leaves_greedys_plan(
+    monkeypatch: pytest.MonkeyPatch, fault: Callable
+) -> None:
+    monkeypatch.setattr(ladder, "solve_model", fault)
+    base = problem(EIGHT, FLAT, ready={"c5.large": 1}, with_function=function())
+    plan = answer(base)
+    assert plan is not None
+    assert plan.rung == "greedy"
+    assert "the solver gave no plan" in plan.reason
+    assert (plan.targets == Greedy().plan(base).targets).all()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_solver_that_breaks_where_greedy_may_launch_nothing_keeps_the_fleet(
+    monkeypatch: pytest.MonkeyPatch, fault: Callable
+) -> None:
+    monkeypatch.setattr(ladder, "solve_model", fault)
+    base = problem(
+        EIGHT,
+        FLAT,
+        ready={"c5.large": 2},
+        pending={"c5.xlarge": (30.0,)},
+        limits=Limits(max_launches_per_interval=0),
+    )
+    plan = answer(base)
+    assert plan is not None
+    assert plan.rung == "hold"
+    assert plan.target_now()["c5.large"] == 2
+    assert plan.target_now()["c5.xlarge"] == 1
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_solver_that_breaks_in_a_later_round_leaves_the_earlier_rounds_plan(
+    monkeypatch: pytest.MonkeyPatch, fault: Callable
+) -> None:
+    # The mix moves required throughput, so that a second round is solved.
+    kinds = [offer("cheap", price_usd_per_h=0.05, stock=1), offer("dear", price_usd_per_h=0.09)]
+    base = problem(
+        kinds,
+        np.full((1, 8), 200.0),
+        curves={"cheap": curve(0.0), "dear": curve(5.0)},
+        with_function=function(price_usd_per_gb_s=0.01),
+    )
+    solve, calls = ladder.solve_model, []
+
+    def works_once(*given, **named):
+        calls.append(None)
+        return solve(*given, **named) if len(calls) == 1 else fault(*given, **named)
+
+    monkeypatch.setattr(ladder, "solve_model", works_once)
+    plan = answer(base)
+    assert len(calls) > 1
+    assert plan is not None
+    assert plan.rung == "optimal"
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_solver_that_breaks_on_whole_numbers_leaves_the_rounded_relaxation(
+    monkeypatch: pytest.MonkeyPatch, fault: Callable
+) -> None:
+    solve = ladder.solve_model
+
+    def only_relaxed(*given, relaxed=False, **named):
+        return solve(*given, relaxed=relaxed, **named) if relaxed else fault(*given, **named)
+
+    monkeypatch.setattr(ladder, "solve_model", only_relaxed)
+    plan = answer(problem(EIGHT, FLAT, with_function=function()))
+    assert plan is not None
+    assert plan.rung == "rounded"
+    assert plan.gap is not None
+    assert plan.solver_status is not None
+    assert "then relaxation: Optimal" in plan.solver_status
+
+
+@QUICK
+@given(
+    base=problems(),
+    fault=st.sampled_from([*FAULTS, None]),
+    relaxes=st.booleans(),
+    vcpus=st.none() | st.floats(0.0, 20.0),
+    launches=st.none() | st.integers(0, 3),
+    stock=st.none() | st.integers(0, 2),
+    missed=st.integers(0, 3000),
+)
+def test_whatever_breaks_there_is_a_plan_within_the_limits(
+    base: Problem,
+    fault: Callable | None,
+    relaxes: bool,
+    vcpus: float | None,
+    launches: int | None,
+    stock: int | None,
+    missed: int,
+) -> None:
+    solve = ladder.solve_model
+
+    def broken(*given, relaxed=False, **named):
+        if fault is None or (relaxed and relaxes):
+            return solve(*given, relaxed=relaxed, **named)
+        return fault(*given, **named)
+
+    base = replace(
+        base,
+        offers=tuple(replace(o, stock=stock) for o in base.offers),
+        limits=Limits(max_vcpus=vcpus, max_launches_per_interval=launches),
+        window=SloWindow(requests=2000, violations=missed, remaining_s=150.0),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ladder, "solve_model", broken)
+        assert answer(base) is not None
+
+
+@QUICK
+@given(problems(), st.sampled_from([1e-6, 1e-3]))
+def test_a_solver_without_time_leaves_a_plan(base: Problem, time_limit_s: float) -> None:
+    assert answer(base, Program(time_limit_s=time_limit_s)) is not None
+
+
+@pytest.mark.parametrize("limits", [Limits(), Limits(100.0, 7), Limits(0.0, 0)])
+def test_a_millisecond_on_a_large_problem_leaves_a_plan(limits: Limits) -> None:
+    rng = np.random.default_rng(0)
+    paths = walk_paths(rng, samples=100, horizon=30, start_rps=2000.0)
+    kinds = [
+        offer(
+            f"type{k}",
+            price_usd_per_h=float(rng.uniform(0.05, 3.0)),
+            saturation_rps=float(rng.uniform(10.0, 900.0)),
+            launch_delay_s=float(rng.uniform(30.0, 200.0)),
+        )
+        for k in range(60)
+    ]
+    base = problem(
+        kinds, paths, ready={"type3": 4}, pending={"type4": (70.0,)}, limits=limits,
+        with_function=function(),
+    )  # fmt: skip
+    plan = answer(base, Program(time_limit_s=1e-3, window=None))
+    assert plan is not None
+    assert plan.rung != "optimal"
+
+
+EXTREMES = {
+    "a load of a billion": problem(EIGHT, FLAT * 1e7, with_function=function()),
+    "a load of a billion, no function": problem(EIGHT, FLAT * 1e7),
+    "no load": problem(EIGHT, FLAT * 0.0, ready={"c5.large": 3}, with_function=function()),
+    "no load, no function": problem(EIGHT, FLAT * 0.0, ready={"c5.large": 3}),
+    "a negative budget": problem(EIGHT, FLAT, window=SloWindow(1000, 900, 600.0)),
+    "more misses than requests": problem(
+        EIGHT, FLAT, window=SloWindow(10, 900, 600.0), with_function=function(cold_start_s=3.0)
+    ),
+    "no stock": problem([replace(o, stock=0) for o in EIGHT], FLAT, ready={"c5.large": 2}),
+    "vCPUs below what runs": problem(EIGHT, FLAT, ready={"c5.large": 9}, limits=Limits(4.0)),
+    "vCPUs below what launches": problem(
+        EIGHT, FLAT, pending={"c5.large": (10.0, 70.0, 100.0)}, limits=Limits(2.0, 0)
+    ),
+    "one path, one interval": problem(EIGHT, FLAT[:1, :1]),
+    "all noticed": problem(EIGHT, FLAT, ready={"c5.large": 3}, noticed={"c5.large": 3}),
+    "no offers, a function": problem([], FLAT, curves={"x": curve()}, with_function=function()),
+    "late offers launching, a function": problem(
+        [offer("slow", service_times_s=(0.9,))],
+        FLAT,
+        ready={"slow": 1},
+        pending={"slow": (30.0, 90.0)},
+        with_function=function(),
+    ),
+    "standbys launching": problem(
+        [offer("c5.large"), offer("t2.medium", purchase=PurchaseOption.BURSTABLE)],
+        FLAT,
+        pending={"t2.medium": (30.0, 90.0)},
+    ),
+    "a function without concurrency": problem(
+        EIGHT, FLAT, with_function=function(concurrency_limit=0)
+    ),
+    "an interval longer than a launch": replace(
+        problem(EIGHT, FLAT),
+        interval_s=600.0,
+        forecast=Forecast.equally_likely(0.0, 600.0, FLAT),
+    ),
+    "an interval much shorter than a launch": replace(
+        problem(EIGHT, FLAT, pending={"c5.large": (55.0,)}),
+        interval_s=1.0,
+        forecast=Forecast.equally_likely(0.0, 1.0, np.full((2, 130), 100.0)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+@pytest.mark.parametrize("fault", [None, killed])
+def test_extremes_have_a_plan_with_and_without_a_solver(
+    monkeypatch: pytest.MonkeyPatch, name: str, fault: Callable | None
+) -> None:
+    if fault is not None:
+        monkeypatch.setattr(ladder, "solve_model", fault)
+    plan = answer(EXTREMES[name])
+    assert plan is not None
+    if fault is None and "billion" in name:
+        assert plan.targets.max() > 1_000_000
+
+
+@pytest.mark.parametrize("kinds", [[], [offer("slow", service_times_s=(0.9,))]])
+def test_what_nothing_can_answer_in_time_is_infeasible_and_says_so(kinds: list) -> None:
+    late = function(service_time_s=0.4)
+    for lam, words in ((None, "no function"), (late, "lambda/3008 0.4 s")):
+        base = problem(kinds, FLAT, curves={"slow": curve()}, with_function=lam)
+        assert answer(base) is None
+        with pytest.raises(Infeasible, match=r"rt_max_s=0\.2") as caught:
+            Program().plan(base)
+        assert words in str(caught.value)
+        assert ("slow 0.9 s" if kinds else "no offers") in str(caught.value)
+
+
+def test_the_text_of_an_infeasible_catalogue_stays_short() -> None:
+    kinds = [offer(f"type{k}", service_times_s=(0.9,)) for k in range(500)]
+    with pytest.raises(Infeasible, match="and 494 more"):
+        Program().plan(problem(kinds, FLAT))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0])
+def test_a_forecast_that_no_load_can_have_never_becomes_a_problem(bad: float) -> None:
+    with pytest.raises(ForecastError, match=r"finite and not negative, got (nan|inf|-1\.0)"):
+        problem(EIGHT, [[10.0, bad]])
+
+
+@QUICK
+@given(
+    st.integers(0, 10_000),
+    st.floats(1.0, 5000.0),
+    st.none() | st.integers(0, 400),
+    st.none() | st.floats(0.0, 900.0),
+    st.none() | st.integers(0, 40),
+    st.integers(0, 30),
+)
+def test_greedy_adds_in_bulk_what_it_would_add_one_by_one(
+    seed: int,
+    start_rps: float,
+    stock: int | None,
+    vcpus: float | None,
+    launches: int | None,
+    ready: int,
+) -> None:
+    paths = walk_paths(np.random.default_rng(seed), samples=4, horizon=8, start_rps=start_rps)
+    kinds = [replace(o, stock=stock) if seed % 3 else o for o in EIGHT]
+    base = problem(
+        kinds,
+        paths,
+        ready={"c5.xlarge": ready, "p2.xlarge/spot": seed % 2},
+        limits=Limits(vcpus, launches),
+    )
+
+    def counts() -> list[list[int]] | str:
+        try:
+            return Greedy().plan(base).targets.tolist()
+        except Infeasible as error:
+            return str(error).split("needs")[0]
+
+    bulk = counts()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Candidates, "_repeats", lambda *_, **__: 1.0)
+        assert counts() == bulk
