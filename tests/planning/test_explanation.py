@@ -1,0 +1,460 @@
+"""Explanations: every amount against another way to find it, on any planner."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from markopt.core import Limits, Plan, Problem, PurchaseOption, SloWindow
+from markopt.errors import Infeasible
+from markopt.planning import (
+    Greedy,
+    Program,
+    SquareRootStaffing,
+    StaticPeak,
+    TargetTracking,
+    WithHardSlo,
+    WithStandbys,
+    evaluate_plan,
+)
+from markopt.planning.explanation import (
+    Difference,
+    Resolver,
+    explain,
+    find_conflict,
+    sharpened,
+    with_conflict,
+)
+from markopt.planning.explanation.limits import MissBudget, Stock, conflicting_limits
+from markopt.planning.explanation.listing import explanation_text, footnote, sections
+from markopt.planning.explanation.sentences import change_words
+from markopt.planning.explanation.words import count, decision_words, listed, usd
+from tests.planning.problems import EIGHT, curve, function, offer, problem, walk_paths
+from tests.planning.test_contract import contract_problem
+from tests.planning.test_program import problems
+
+PLAIN = Program(spill_weight=1.0)
+QUICK = settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+DEAR_FUNCTION = function(price_usd_per_gb_s=0.01)
+
+
+def explained(base: Problem, planner=PLAIN):
+    return explain(planner, base, planner.plan(base))
+
+
+def scarce(stock: int = 2, **changes) -> Problem:
+    """Cheap instances of which there are too few beside dear ones of the same kind; steady load."""
+    kinds = (
+        offer(
+            "c5.large/spot",
+            price_usd_per_h=0.035,
+            stock=stock,
+            launch_delay_s=0.0,
+            purchase=PurchaseOption.SPOT,
+        ),
+        offer("c5.large/on_demand", price_usd_per_h=0.085, launch_delay_s=0.0),
+    )
+    return problem(
+        kinds,
+        np.full((1, 6), 100.0),
+        ready={"c5.large/spot": 2, "c5.large/on_demand": 2},
+        with_function=DEAR_FUNCTION,
+        **changes,
+    )
+
+
+def test_one_more_of_stock_saves_the_difference_of_the_prices() -> None:
+    (worth,) = explained(scarce()).of("limit")
+    assert worth.subject == "one more c5.large/spot of stock (now 2)"
+    assert worth.difference is not None
+    assert worth.difference.usd_per_h == pytest.approx(0.035 - 0.085, abs=1e-4)
+    assert worth.sentence.endswith("would save $0.0500/h")
+
+
+def test_a_vcpu_more_is_worth_what_it_lets_the_cheaper_offer_replace() -> None:
+    # Four vCPUs: room for two instances, of which the load needs four; the rest is spilled.
+    base = problem(
+        [offer("c5.large", launch_delay_s=0.0)],
+        np.full((1, 6), 100.0),
+        ready={"c5.large": 2},
+        with_function=DEAR_FUNCTION,
+        limits=Limits(max_vcpus=4.0),
+    )
+    explanation = explained(base)
+    (worth,) = explanation.of("limit")
+    assert worth.subject == "2 more vCPUs of quota (now 4; room for one c5.large)"
+    three = replace(base, limits=Limits(max_vcpus=6.0))
+    expected = PLAIN.plan(three).objective_usd - PLAIN.plan(base).objective_usd
+    assert worth.difference.usd_per_h == pytest.approx(10.0 * expected, rel=1e-3)
+    assert worth.difference.spilled < 0.0
+    assert "fewer requests on functions" not in worth.sentence  # all of it is on the bill
+
+
+def test_limits_that_do_not_bind_are_listed_and_not_asked_about() -> None:
+    explanation = explained(scarce(stock=50, limits=Limits(max_vcpus=100.0)))
+    assert explanation.of("limit") == ()
+    assert "8 of 100 vCPUs" in explanation.loose
+    assert "4 of 50 c5.large/spot in stock" in explanation.loose
+
+
+def test_a_launch_more_per_interval_is_worth_fewer_late_requests_without_a_function() -> None:
+    base = problem(
+        [offer("c5.large", launch_delay_s=60.0)],
+        [[30.0, 90.0, 150.0, 200.0, 200.0, 200.0]],
+        ready={"c5.large": 2},
+        limits=Limits(max_launches_per_interval=1),
+    )
+    explanation = explained(base)
+    worth = {finding.subject: finding for finding in explanation.of("limit")}
+    launches = worth["one more launch per interval (now 1)"]
+    assert launches.difference.late < -100.0
+    assert "fewer requests late" in launches.sentence
+    assert "at most 1 launch per interval" in explanation.conflict
+    assert explanation.late_requests > 100.0
+    assert any("beyond its budget" in sentence for sentence in explanation.lead)
+
+
+def test_function_environments_and_misses_have_a_worth_where_they_bind() -> None:
+    base = problem(
+        [offer("c5.large", stock=1, launch_delay_s=0.0)],
+        np.full((1, 6), 100.0),
+        ready={"c5.large": 1},
+        with_function=function(concurrency_limit=10, warm_price_usd_per_s=1e-6),
+    )
+    worth = {finding.subject: finding for finding in explained(base).of("limit")}
+    assert worth["1 more function environment at once (now 10)"].difference.late < -100.0
+    misses = [finding for name, finding in worth.items() if "late requests allowed" in name]
+    assert misses[0].difference.late < 0.0
+
+
+def test_one_more_is_the_best_plan_that_launches_one_more() -> None:
+    kind = offer("c5.large", launch_delay_s=60.0)
+    base = problem([kind], [[20.0, 70.0, 120.0]], ready={"c5.large": 1}, with_function=function())
+    planner = Program(spill_weight=1.0, cut_count=200, mip_rel_gap=0.0)
+    plan = planner.plan(base)
+    now = int(plan.targets[0, 0])
+    costs = {}
+    for path in np.ndindex(9, 9, 9):
+        account = evaluate_plan(base, replace(plan, targets=np.array([path])))
+        if account.feasible:
+            costs[path] = account.total_usd
+    best = min(cost for path, cost in costs.items() if path[0] == now + 1)
+    assert plan.objective_usd == pytest.approx(min(costs.values()), rel=1e-6)
+    more = [f for f in explained(base, planner).of("alternative") if f.exact]
+    found = next(f for f in more if f.decision.startswith(f"launch {now} "))
+    assert found.difference.usd_per_h / 20.0 == pytest.approx(best - plan.objective_usd, rel=1e-3)
+
+
+def test_the_next_best_decision_is_another_one_and_not_cheaper() -> None:
+    base = contract_problem(2)
+    explanation = explained(base, Program())
+    nearest = explanation.next_best
+    assert nearest is not None
+    assert nearest.decision != explanation.decision
+    costs = [f.difference.usd_per_h for f in explanation.of("alternative")]
+    assert costs == sorted(costs)
+    assert costs[0] >= -explanation.noise_usd_per_h - 1e-9
+
+
+def test_a_pool_that_vanishes_takes_its_instances_and_leaves_on_demand_ones() -> None:
+    explanation = explained(scarce(stock=20))
+    (pool,) = explanation.of("pool")
+    assert pool.subject == "the spot pool c5.large/a vanishes (2 running)"
+    assert pool.decision.startswith("launch 2 c5.large/on_demand")
+    # Four instances at the price of on-demand ones instead of spot.
+    assert pool.difference.usd_per_h == pytest.approx(4 * 0.05, rel=1e-2)
+
+
+def test_without_spot_no_pool_is_asked_about() -> None:
+    base = problem([offer("c5.large")], np.full((1, 6), 50.0), ready={"c5.large": 2})
+    assert explained(base).of("pool") == ()
+
+
+def test_a_tenth_more_load_and_half_the_misses_are_the_planners_own_plans() -> None:
+    base = contract_problem(1)
+    explanation = explained(base)
+    higher = replace(base.forecast, paths_rps=base.forecast.paths_rps * 1.1)
+    fine = sharpened(PLAIN)
+    expected = fine.plan(replace(base, forecast=higher)).objective_usd
+    expected -= fine.plan(base).objective_usd
+    load = explanation.of("load")[0]
+    assert load.subject == "a load 10 % higher"
+    assert load.difference.usd_per_h == pytest.approx(10.0 * expected, rel=1e-6)
+    assert [f.subject for f in explanation.of("slo")] == ["an SLO of 99 %", "an SLO of 96 %"]
+
+
+@QUICK
+@given(problems(), st.none() | st.integers(0, 3), st.none() | st.floats(0.0, 12.0))
+def test_less_limited_is_never_dearer_and_less_choice_never_cheaper(
+    base: Problem, stock: int | None, vcpus: float | None
+) -> None:
+    shared = curve()
+    base = replace(
+        base,
+        offers=tuple(replace(o, stock=stock) for o in base.offers),
+        limits=Limits(max_vcpus=vcpus, max_launches_per_interval=2),
+        required_throughput=replace(
+            base.required_throughput,
+            curves=dict.fromkeys(base.required_throughput.curves, shared),
+        ),
+    )
+    explanation = explained(base)
+    tolerance = explanation.noise_usd_per_h + 1e-6
+    for finding in explanation.findings:
+        change = finding.difference
+        if change is None or change.least_usd_per_h is None:
+            continue
+        if finding.kind == "limit":
+            assert change.least_usd_per_h <= tolerance
+        elif finding.kind in ("alternative", "pool"):
+            assert change.most_usd_per_h >= -tolerance
+    assert explanation.solves <= 60
+    json.dumps(explanation.document(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "planner",
+    [
+        Greedy(),
+        TargetTracking(),
+        StaticPeak(),
+        SquareRootStaffing(),
+        WithStandbys(Program(), "t2.medium", 3),
+        WithHardSlo(planner=Program()),
+    ],
+    ids=lambda planner: type(planner).__name__,
+)
+def test_any_planner_can_be_explained_twice_with_the_same_words(planner) -> None:
+    base = contract_problem(1, limits=Limits(max_vcpus=40.0))
+    base = replace(base, offers=(*base.offers[:2], *base.offers[-1:]))
+    first, second = explained(base, planner), explained(base, planner)
+    assert first == second
+    assert first.decision == decision_words(base, planner.plan(base))
+    assert first.of("load")
+
+
+def test_a_planner_of_ones_own_needs_nothing_but_plan() -> None:
+    class Two:
+        def plan(self, base: Problem) -> Plan:
+            counts = np.full((len(base.offers), base.horizon), 2)
+            return Plan("two", 0.0, tuple(o.name for o in base.offers), counts,
+                        np.zeros(base.horizon), "rule", "always two")  # fmt: skip
+
+    base = problem([offer("c5.large")], np.full((1, 4), 30.0), ready={"c5.large": 1})
+    explanation = explain(Two(), base, Two().plan(base))
+    assert explanation.decision == "launch 1 c5.large"
+    assert explanation.lead[1].endswith("a 'rule' proves no bound")
+    assert explanation.relative_gap is None
+
+
+def test_a_question_without_a_plan_is_answered_with_the_reason() -> None:
+    class OnlySpot:
+        def plan(self, base: Problem) -> Plan:
+            if base.offers[0].stock == 0:
+                raise Infeasible("Greedy: nothing to be had")
+            return PLAIN.plan(base)
+
+    (pool,) = explained(scarce(), OnlySpot()).of("pool")
+    assert pool.difference is None
+    assert pool.sentence.endswith("there would be no plan (Greedy: nothing to be had)")
+
+
+def test_the_decision_explained_is_the_one_given_even_where_a_smaller_gap_finds_another() -> None:
+    base = contract_problem(3)
+    plan = Program().plan(base)
+    other = replace(plan, targets=plan.targets + 1, objective_usd=2.0 * plan.objective_usd)
+    explanation = explain(Program(), base, other)
+    assert explanation.decision == decision_words(base, other)
+    assert any("Solved to a smaller gap the plan is to" in s for s in explanation.lead)
+
+
+def test_a_large_problem_is_asked_less_to_the_planners_own_gap() -> None:
+    kinds = [
+        offer(f"type{k}", price_usd_per_h=0.05 + 0.001 * k, stock=1, launch_delay_s=60.0)
+        for k in range(120)
+    ]
+    base = problem(kinds, np.full((1, 6), 100.0), ready={"type0": 1}, with_function=DEAR_FUNCTION)
+    explanation = explained(base)
+    assert explanation.relative_gap == PLAIN.mip_rel_gap
+    assert len(explanation.of("limit")) <= 2
+    assert explanation.solves <= 12
+
+
+def test_the_text_is_wrapped_and_says_nothing_odd() -> None:
+    tight = contract_problem(0, limits=Limits(max_vcpus=16.0, max_launches_per_interval=2))
+    tight = replace(tight, offers=tight.offers[:3])
+    for base in (tight, replace(tight, function=None)):
+        explanation = explained(base, Program())
+        text = explanation_text(explanation, 80).plain
+        assert max(map(len, text.splitlines())) <= 80
+        for word in ("nan", "None", "inf,", "$-", "np.float"):
+            assert word not in text
+        for _, sentences in sections(explanation):
+            assert all("\n" not in sentence for sentence in sentences)
+        assert f"{explanation.solves} re-solves" in footnote(explanation)
+
+
+def test_differences_below_the_noise_or_the_gap_are_called_so() -> None:
+    sure = Difference(0.02, 0.01, 0.03, 0.02, 0.0, 0.0)
+    assert change_words(sure, 0.0) == "$0.0200/h more"
+    assert change_words(sure, 0.05) == "at about the same cost (within $0.0500/h)"
+    unsure = Difference(0.02, -0.01, 0.03, 0.02, 0.0, 0.0)
+    assert change_words(unsure, 0.0) == "at the same cost within the gap (at most $0.0300/h more)"
+    late = Difference(-0.5, None, None, -0.5, 1.0, 0.0)
+    assert change_words(late, 0.0) == (
+        "1 more request late beyond the SLO's budget, $0.500/h less on the bill"
+    )
+    assert change_words(sure, 0.0, at_most=True) == "at most $0.0200/h more"
+
+
+def test_words() -> None:
+    assert [usd(x) for x in (0.0, 0.00042, 0.0123, 0.31, 12.3456, 12345.6, -2.0)] == [
+        "$0", "$0.0004", "$0.0123", "$0.310", "$12.35", "$12,346", "-$2.00",
+    ]  # fmt: skip
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b", "c"]) == "a, b and c"
+    assert listed(list("abcdefgh"), 3) == "a, b, c and 5 more"
+    assert (count(1, "launch", "launches"), count(2, "launch", "launches")) == (
+        "1 launch",
+        "2 launches",
+    )
+
+
+# ---------------------------------------------------------------------- conflicts
+
+
+def test_a_conflict_names_the_limits_that_cause_it_and_no_others() -> None:
+    base = problem(
+        [offer("c5.large", launch_delay_s=0.0, stock=2), offer("p2.xlarge", stock=100, vcpus=4.0)],
+        np.full((1, 6), 100.0),
+        ready={"c5.large": 2},
+        limits=Limits(max_vcpus=4.0, max_launches_per_interval=50),
+    )
+    found = find_conflict(Resolver(Program()), base)
+    assert found is not None
+    assert found.limits == ("vCPU quota of 4", "SLO of 98 % within 0.2 s")
+
+
+def test_scarce_offers_are_named_one_by_one() -> None:
+    kinds = [offer(name, launch_delay_s=0.0, stock=1) for name in ("a", "b", "c")]
+    base = problem(kinds, np.full((1, 6), 150.0), limits=Limits(max_vcpus=1000.0))
+    found = find_conflict(Resolver(Program()), base)
+    assert found is not None
+    assert found.limits == (
+        "stock of 1 a", "stock of 1 b", "stock of 1 c", "SLO of 98 % within 0.2 s",
+    )  # fmt: skip
+
+
+def test_misses_of_the_past_and_launch_delays_can_be_in_the_way() -> None:
+    kind = offer("c5.large", launch_delay_s=100.0)
+    rise = problem([kind], np.full((1, 6), 100.0), ready={"c5.large": 1})
+    found = find_conflict(Resolver(Program()), rise)
+    assert found is not None
+    assert found.limits == ("launches take 100 s", "SLO of 98 % within 0.2 s")
+    # A window with much room hides the delay, until it has missed too much.
+    room = SloWindow(requests=1_000_000, violations=0, remaining_s=1800.0)
+    assert find_conflict(Resolver(Program()), replace(rise, window=room)) is None
+    spent = replace(rise, window=replace(room, violations=19_000))
+    found = find_conflict(Resolver(Program()), spent)
+    assert found is not None
+    assert "19,000 of 1,000,000 requests already missed in this window" in found.limits
+
+
+def test_a_problem_that_can_be_met_has_no_conflict() -> None:
+    assert find_conflict(Resolver(Program()), scarce()) is None
+    empty = problem([], np.full((1, 3), 10.0), curves={"x": curve()})
+    assert find_conflict(Resolver(Program()), empty) is None
+
+
+@QUICK
+@given(
+    base=problems(),
+    vcpus=st.none() | st.floats(0.0, 8.0),
+    launches=st.none() | st.integers(0, 1),
+    stock=st.none() | st.integers(0, 2),
+)
+def test_a_conflict_is_irreducible(
+    base: Problem, vcpus: float | None, launches: int | None, stock: int | None
+) -> None:
+    base = replace(
+        base,
+        function=None,
+        offers=tuple(replace(o, stock=stock) for o in base.offers),
+        limits=Limits(max_vcpus=vcpus, max_launches_per_interval=launches),
+    )
+    resolver = Resolver(Program())
+    found = find_conflict(resolver, base)
+    every = conflicting_limits(base)
+    several = [limit for limit in every if isinstance(limit, Stock)]
+    every = [limit for limit in every if limit not in several]
+    every += [Stock((name,)) for limit in several for name in limit.offers]
+
+    def keeps_slo(enforced: list) -> bool:
+        kept = base
+        for limit in every:
+            if limit not in enforced:
+                kept = limit.lifted(kept)
+        return resolver.solve(kept).keeps_slo
+
+    if found is None:
+        assert keeps_slo(every)
+        return
+    named = [limit for limit in every if limit.stated(base) in found.limits]
+    assert len(named) == len(found.limits)
+    assert any(isinstance(limit, MissBudget) for limit in named)
+    assert not keeps_slo(named)
+    for limit in named:
+        assert keeps_slo([other for other in named if other != limit]), limit
+
+
+def test_an_infeasible_plan_of_any_planner_names_the_conflict() -> None:
+    base = problem(EIGHT, np.full((1, 6), 100.0), limits=Limits(max_launches_per_interval=1))
+    with pytest.raises(Infeasible) as caught:
+        Greedy().plan(base)
+    error = with_conflict(Greedy(), base, caught.value)
+    assert "conflicting limits: " in str(error)
+    assert "at most 1 launch per interval" in str(error)
+    assert with_conflict(Greedy(), base, error) is error
+
+
+def test_what_is_too_slow_is_named_as_the_conflict() -> None:
+    slow = problem([offer("c5.large", service_times_s=(0.9,))], np.full((1, 6), 10.0))
+    with pytest.raises(Infeasible) as caught:
+        Program().plan(slow)
+    text = str(with_conflict(Program(), slow, caught.value))
+    assert text.endswith("conflicting limits: rt_max_s of 0.2 s (fastest: c5.large, 0.9 s)")
+
+
+def test_a_hard_slo_gives_the_same_plan_or_says_why_there_is_none() -> None:
+    hard = WithHardSlo(planner=Program())
+    fine = contract_problem(2)
+    assert (hard.plan(fine).targets == Program().plan(fine).targets).all()
+    tight = problem(
+        [offer("c5.large", launch_delay_s=0.0)],
+        np.full((1, 6), 100.0),
+        limits=Limits(max_vcpus=4.0),
+    )
+    with pytest.raises(Infeasible) as caught:
+        hard.plan(tight)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert text.endswith("conflicting limits: vCPU quota of 4; SLO of 98 % within 0.2 s")
+    assert "needs 98 % of requests within 0.2 s" in text
+    assert Program().plan(tight).rung == "optimal"
+
+
+def test_late_requests_are_explained_by_an_irreducible_set() -> None:
+    tight = problem(
+        [offer("c5.large/spot", purchase=PurchaseOption.SPOT, launch_delay_s=0.0, stock=2)],
+        walk_paths(np.random.default_rng(0), samples=5, horizon=6, start_rps=120.0),
+    )
+    explanation = explained(tight, Program())
+    assert explanation.conflict == ("stock of 2 c5.large/spot", "SLO of 98 % within 0.2 s")
+    assert "Why the SLO cannot be kept" in dict(sections(explanation))
