@@ -109,10 +109,20 @@ def report(
     folder: Annotated[
         Path, typer.Argument(help="A result folder of run, compare, characterize or backtest.")
     ],
+    explain: Annotated[
+        int | None,
+        typer.Option(
+            help="Explain so many of the run's saved problems first, the dearest decisions."
+        ),
+    ] = None,
 ) -> None:
     """Rebuild report.html from a folder's result files."""
     from markopt.evaluation.report import report_folder
 
+    if explain is not None:
+        from markopt.decision import explain_folder
+
+        explain_folder(folder, explain)
     typer.echo(str(report_folder(folder)))
 
 

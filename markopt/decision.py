@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,23 @@ def launch_plan(path: Path, planner: str, overrides: Sequence[str], *, explained
     _show(explanation)
 
 
+def explain_folder(folder: Path, number: int) -> None:
+    """Explain a run's dearest saved decisions, with the run's own planner.
+
+    Raises:
+        ConfigError: ``number`` is not positive, or the run's configuration is damaged.
+        DataError: the folder holds no saved problems.
+    """
+    from markopt.evaluation.explanations import dearest_problems, write_explanations
+    from markopt.evaluation.results import CONFIG
+
+    dearest_problems(folder, number)  # what is wrong with the folder comes first
+    config = compose([], folder / CONFIG).config
+    planner: Any = instantiate(config.planner, "planner")
+    with _solving() as advance:
+        write_explanations(folder, planner, number, advance)
+
+
 def _read(path: Path) -> Problem:
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
@@ -55,15 +73,22 @@ def _read(path: Path) -> Problem:
 
 
 def _explain(planner: Any, problem: Problem, plan: Plan) -> Explanation:
+    with _solving() as advance:
+        return explain(planner, problem, plan, advance)
+
+
+@contextmanager
+def _solving() -> Iterator[Callable[[int, int], None]]:
+    """Yield what moves a progress bar, which appears where it takes long."""
     from markopt.evaluation.progress import late_bar
 
-    with late_bar("re-solving", 1) as bar:
+    with late_bar("Re-solving", 1) as bar:
 
-        def advance(_: int, total: int) -> None:
+        def advance(done: int, total: int) -> None:
             bar.total = total
-            bar.step()
+            bar.step(done - bar.done)
 
-        return explain(planner, problem, plan, advance)
+        yield advance
 
 
 def _show(explanation: Explanation) -> None:

@@ -33,8 +33,9 @@ def footnote(explanation: Explanation) -> str:
     gap = explanation.relative_gap
     how = "" if gap is None else f", to a gap of {100.0 * gap:g} %"
     text = (
-        f"Amounts are per hour, over the next {explanation.look_ahead_s / 60.0:.3g} min, from "
-        f"{explanation.solves} re-solves with the same planner{how}."
+        f"Amounts are per hour, requests in all, over the next "
+        f"{explanation.look_ahead_s / 60.0:.3g} min; from {explanation.solves} re-solves with the "
+        f"same planner{how}."
     )
     noise = explanation.noise_usd_per_h
     if noise > 0.0:
