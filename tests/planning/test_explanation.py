@@ -121,7 +121,7 @@ def test_a_launch_more_per_interval_is_worth_fewer_late_requests_without_a_funct
     assert any("beyond its budget" in sentence for sentence in explanation.lead)
 
 
-def test_function_environments_and_misses_have_a_worth_where_they_bind() -> None:
+def test_function_environments_have_a_worth_where_they_bind() -> None:
     base = problem(
         [offer("c5.large", stock=1, launch_delay_s=0.0)],
         np.full((1, 6), 100.0),
@@ -130,8 +130,28 @@ def test_function_environments_and_misses_have_a_worth_where_they_bind() -> None
     )
     worth = {finding.subject: finding for finding in explained(base).of("limit")}
     assert worth["1 more function environment at once (now 10)"].difference.late < -100.0
-    misses = [finding for name, finding in worth.items() if "late requests allowed" in name]
-    assert misses[0].difference.late < 0.0
+    assert not [name for name in worth if "allowed in this SLO window" in name]
+
+
+def test_late_requests_allowed_are_worth_the_instance_that_they_spare() -> None:
+    # 5,000 misses are allowed in six minutes: one instance of 28 rps fewer would miss 9,900.
+    base = problem(
+        [offer("c5.large", saturation_rps=28.0, launch_delay_s=0.0)],
+        np.full((1, 6), 100.0),
+        ready={"c5.large": 4},
+        curves={"c5.large": curve(0.0)},
+        window=SloWindow(requests=250_000, violations=0, remaining_s=1800.0),
+    )
+    explanation = explained(base)
+    worth = [f for f in explanation.of("limit") if "allowed in this SLO window" in f.subject]
+    assert worth, explanation.loose
+    (few,) = worth
+    assert few.subject == "500 more late requests allowed in this SLO window"
+    assert few.difference.usd_per_h <= 0.0
+    many = replace(base, window=replace(base.window, violations=-500))
+    fine = sharpened(PLAIN)
+    expected = fine.plan(many).objective_usd - fine.plan(base).objective_usd
+    assert few.difference.usd_per_h == pytest.approx(10.0 * expected, abs=1e-6)
 
 
 def test_one_more_is_the_best_plan_that_launches_one_more() -> None:

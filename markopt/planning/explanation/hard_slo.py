@@ -49,6 +49,6 @@ class WithHardSlo:
         minutes = measured.problem.horizon * problem.interval_s / 60.0
         raise Infeasible(
             f"Service '{problem.service.name}': needs {percent(slo.sl_min)} of requests within "
-            f"{slo.rt_max_s:g} s, got a least of {count(measured.late, 'request')} late beyond "
-            f"that in the next {minutes:.3g} min{cause}"
+            f"{slo.rt_max_s:g} s, got at best {count(measured.late, 'request')} late beyond that "
+            f"in the next {minutes:.3g} min{cause}"
         )

@@ -14,6 +14,7 @@ from markopt.planning.explanation.words import count, lasting_count, listed, per
 from markopt.planning.requirement import function_in_time, meets_slo
 
 UNLIMITED = 10**9
+NEARLY_SHARE = 0.8
 
 
 class Limit(Protocol):
@@ -237,11 +238,12 @@ class MissBudget:
         return f"{measured.misses[0]:,.0f} of {allowed:,.0f} requests that may yet miss the SLO"
 
     def binds(self, measured: Measured) -> bool:
-        """Return whether some window's budget is used up by what the plan lets miss."""
-        return any(
-            misses > LATE_TOLERANCE and misses >= 0.99 * allowed - LATE_TOLERANCE
-            for misses, allowed in zip(measured.misses, measured.allowed, strict=True)
-        )
+        """Return whether the current window's budget is nearly used up, and not exceeded.
+
+        Whole instances leave some of a budget over; of an exceeded one more is worth just as much.
+        """
+        misses, allowed = measured.misses[0], measured.allowed[0]
+        return measured.keeps_slo and misses > max(LATE_TOLERANCE, NEARLY_SHARE * allowed)
 
     def relaxed(self, measured: Measured) -> tuple[str, Problem]:
         """Return about a tenth more misses in the current window, a round number."""
