@@ -27,10 +27,20 @@ class SloWindow:
 
 @dataclass(frozen=True)
 class Limits:
-    """Account limits; None means without a limit."""
+    """Account limits; None means without a limit.
+
+    Raises:
+        ConfigError: a limit is negative.
+    """
 
     max_vcpus: float | None = None
     max_launches_per_interval: int | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("max_vcpus", "max_launches_per_interval"):
+            value = getattr(self, key)
+            if value is not None and not value >= 0:
+                raise ConfigError(f"limits.{key}: must not be negative, got {value}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from markopt.core import Forecast, Limits, Plan, Problem, PurchaseOption, SloWindow
-from markopt.errors import ForecastError, Infeasible, SolverFailed
+from markopt.core import Forecast, Limits, Plan, Problem, PurchaseOption, Slo, SloWindow
+from markopt.errors import CatalogError, ConfigError, ForecastError, Infeasible, SolverFailed
 from markopt.planning import Greedy, Program, evaluate_plan
 from markopt.planning.greedy import _Candidates
 from markopt.planning.program import ladder
@@ -265,6 +265,133 @@ def test_extremes_have_a_plan_with_and_without_a_solver(
     assert plan is not None
     if fault is None and "billion" in name:
         assert plan.targets.max() > 1_000_000
+
+
+def wild_problem(seed: int) -> Problem:
+    """Anything that can be stated: every scale, option, delay and limit, likely or not."""
+    rng = np.random.default_rng(seed)
+
+    def pick(*values):
+        return values[int(rng.integers(len(values)))]
+
+    kinds = [
+        offer(
+            f"type{k}",
+            price_usd_per_h=float(10.0 ** rng.uniform(-6.0, 3.0)),
+            saturation_rps=float(10.0 ** rng.uniform(-3.0, 6.0)),
+            purchase=pick(*PurchaseOption),
+            launch_delay_s=pick(0.0, 1.0, 59.0, 60.0, 61.0, 100.0, 400.0, 1e5),
+            minimum_billed_s=pick(0.0, 60.0, 3600.0, 1e6),
+            interruption_per_h=pick(0.0, 0.05, 5.0, 500.0),
+            stock=pick(None, None, 0, 1, 5, 10**6),
+            vcpus=pick(0.0, 0.25, 2.0, 96.0),
+            service_times_s=(pick(0.01, 0.05, 0.19, 0.2, 0.21, 5.0),),
+        )
+        for k in range(int(rng.integers(0, 6)))
+    ]
+    scale_rps, spread = pick(0.0, 1.0, 30.0, 1e3, 1e6, 1e9), pick(0.0, 0.3, 3.0)
+    shape = (int(rng.integers(1, 7)), int(rng.integers(1, 9)))
+    interval_s = pick(1.0, 60.0, 60.0, 600.0)
+    ready = {o.name: int(pick(0, 0, 1, 7, 300)) for o in kinds}
+    base = problem(
+        kinds,
+        scale_rps * np.exp(rng.normal(0.0, spread, shape)),
+        ready=ready,
+        pending={
+            o.name: tuple(rng.uniform(-10.0, 500.0, int(rng.integers(0, 4))).tolist())
+            for o in kinds
+        },
+        noticed={o.name: int(rng.integers(0, ready[o.name] + 1)) for o in kinds},
+        curves={name: curve(pick(0.0, 1.0, 30.0)) for name in ("x", *(o.name for o in kinds))},
+        with_function=pick(
+            None,
+            function(),
+            function(service_time_s=0.5),
+            function(warm_price_usd_per_s=1e-5),
+            function(concurrency_limit=0),
+            function(cold_start_s=0.0, warm_price_usd_per_s=1e-3),
+        ),
+        slo=Slo(0.2, pick(0.5, 0.98, 0.99999), pick(60.0, 3600.0)),
+        window=SloWindow(
+            int(rng.integers(0, 10**6)), int(rng.integers(0, 10**5)), pick(0.0, 30.0, 1e4)
+        ),
+        limits=Limits(pick(None, 0.0, 7.5, 1e4), pick(None, None, 0, 1, 50)),
+    )
+    forecast = replace(base.forecast, interval_s=interval_s)
+    return replace(base, interval_s=interval_s, forecast=forecast)
+
+
+@settings(QUICK, max_examples=80)
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from(
+        [
+            Program(),
+            Program(time_limit_s=1e-3),
+            Program(max_nodes=0),
+            Program(window=None),
+            Program(integer_intervals=1),
+            Program(headroom=3.0),
+            Program(terminal_value_share=1.0),
+        ]
+    ),
+)
+def test_anything_that_can_be_stated_has_a_plan_or_nothing_answers_in_time(
+    seed: int, planner: Program
+) -> None:
+    base = wild_problem(seed)
+    if answer(base, planner) is None:
+        assert all(
+            o.purchase is PurchaseOption.BURSTABLE or o.service_times_s[0] > 0.2
+            for o in base.offers
+        )
+
+
+def test_a_greedy_plan_that_breaks_a_limit_is_no_rung(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Greedy launches the cheap one into the quota, and then adds what runs already on top.
+    monkeypatch.setattr(ladder, "solve_model", killed)
+    dear = offer("dear", price_usd_per_h=5.0)
+    cheap = offer("cheap", price_usd_per_h=0.05, saturation_rps=60.0, vcpus=8.0)
+    base = problem([dear, cheap], FLAT, ready={"dear": 4}, limits=Limits(max_vcpus=8.0))
+    assert not evaluate_plan(base, Greedy().plan(base)).feasible
+    plan = answer(base)
+    assert plan is not None
+    assert plan.rung == "hold"
+    assert "greedy's breaks a limit" in plan.reason
+
+
+def test_standbys_that_launch_leave_fewer_vcpus_to_the_others() -> None:
+    standby = offer("t2.medium", purchase=PurchaseOption.BURSTABLE, vcpus=4.0)
+    base = problem(
+        [offer("c5.large", launch_delay_s=0.0), standby],
+        FLAT,
+        pending={"t2.medium": (90.0,)},
+        limits=Limits(max_vcpus=8.0),
+    )
+    plan = answer(base)
+    assert plan is not None
+    assert plan.target_now() == {"c5.large": 2, "t2.medium": 1}
+
+
+def test_fractions_beyond_the_whole_intervals_break_no_limit_when_rounded_up() -> None:
+    kinds = [offer(f"type{k}", saturation_rps=30.0 - k, launch_delay_s=60.0) for k in range(3)]
+    paths = 30.0 + 10.0 * np.arange(6)
+    base = problem(
+        kinds, [paths], ready={"type0": 1, "type1": 1}, limits=Limits(5.0, 1),
+        with_function=function(),
+    )  # fmt: skip
+    plan = answer(base, Program(integer_intervals=1))
+    assert plan is not None
+    assert plan.rung in ("optimal", "incumbent")
+
+
+def test_limits_below_zero_are_refused() -> None:
+    with pytest.raises(ConfigError, match="max_vcpus: must not be negative, got -1"):
+        Limits(max_vcpus=-1.0)
+    with pytest.raises(ConfigError, match="max_launches_per_interval"):
+        Limits(max_launches_per_interval=-1)
+    with pytest.raises(CatalogError, match="stock must not be negative, got -2"):
+        offer("c5.large", stock=-2)
 
 
 @pytest.mark.parametrize("kinds", [[], [offer("slow", service_times_s=(0.9,))]])

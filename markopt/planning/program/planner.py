@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -17,7 +17,7 @@ from markopt.planning.lambda_only import LambdaOnly
 from markopt.planning.program.builder import BuilderOptions, BuiltProgram, build_program
 from markopt.planning.program.data import SpillUnits, demand_data, fleet_data
 from markopt.planning.program.foresight import Spread, first_intervals, lead_time_problem
-from markopt.planning.program.ladder import Solution, billed_counts, climb
+from markopt.planning.program.ladder import Solution, billed_counts, climb, within_limits
 from markopt.planning.program.presolve import undominated_offers
 from markopt.planning.program.reason import describe
 from markopt.planning.program.recourse import recourse
@@ -115,7 +115,8 @@ class Program:
             raise
         stated = self.stated_problem(problem)
         try:
-            built, solution = self._solve(stated, undominated_offers(stated, candidates))
+            own = _own_limits(stated, candidates)
+            built, solution = self._solve(own, undominated_offers(stated, candidates))
         except SolverFailed as error:
             return self._fallback(problem, str(error))
         return _as_plan(problem, stated, built, solution)
@@ -213,6 +214,10 @@ def _as_plan(problem: Problem, stated: Problem, built: BuiltProgram, solution: S
     targets = pending_counts(problem)
     rows = [names.index(offer.name) for offer in built.fleet.offers]
     targets[rows] = np.pad(billed, ((0, 0), (0, beyond)), mode="edge")
+    whole = int(built.model.integer[built.launch[0]].sum())
+    if whole < stated.horizon and not within_limits(built, problem.limits, solution.values):
+        # Fractions rounded up break a limit; what is whole, held, breaks none.
+        targets[rows, whole:] = targets[rows, whole - 1 : whole]
     return Plan(
         planner="program",
         time_s=problem.time_s,
@@ -225,6 +230,17 @@ def _as_plan(problem: Problem, stated: Problem, built: BuiltProgram, solution: S
         bound_usd=solution.bound_usd,
         solver_status=solution.solver_status,
     )
+
+
+def _own_limits(problem: Problem, candidates: Sequence[Offer]) -> Problem:
+    """Return the problem with the vCPUs that launches of other offers leave to the candidates."""
+    quota = problem.limits.max_vcpus
+    if quota is None:
+        return problem
+    names = {offer.name for offer in candidates}
+    others = [offer for offer in problem.offers if offer.name not in names]
+    taken = sum(o.vcpus * len(problem.fleet.of(o.name).pending_ready_in_s) for o in others)
+    return replace(problem, limits=replace(problem.limits, max_vcpus=max(quota - taken, 0.0)))
 
 
 def _with_pending(problem: Problem, plan: Plan) -> Plan:
