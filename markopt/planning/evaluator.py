@@ -61,6 +61,12 @@ def evaluate_plan(problem: Problem, plan: Plan, *, headroom: float = 1.0) -> Pla
     return _with_spill(problem, plan, rows, cost, headroom)
 
 
+def broken_limits(problem: Problem, plan: Plan) -> tuple[str, ...]:
+    """Return every limit that a plan breaks, in words; costs are not looked at."""
+    rows = [_OfferRow(problem, o, plan.targets[k].tolist()) for k, o in enumerate(problem.offers)]
+    return tuple(_broken_limits(problem, rows))
+
+
 class _OfferRow:
     """One offer's billed counts turned into launches and ready instances."""
 

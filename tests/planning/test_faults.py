@@ -357,7 +357,7 @@ def test_a_greedy_plan_that_breaks_a_limit_is_no_rung(monkeypatch: pytest.Monkey
     plan = answer(base)
     assert plan is not None
     assert plan.rung == "hold"
-    assert "greedy's breaks a limit" in plan.reason
+    assert "greedy's plan breaks a limit" in plan.reason
 
 
 def test_standbys_that_launch_leave_fewer_vcpus_to_the_others() -> None:

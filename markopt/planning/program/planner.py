@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -10,14 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markopt.core import Offer, Plan, Problem
-from markopt.errors import ConfigError, Infeasible, PlanningError, SolverFailed
-from markopt.planning.evaluator import evaluate_plan
-from markopt.planning.greedy import Greedy
+from markopt.errors import ConfigError, Infeasible, SolverFailed
 from markopt.planning.lambda_only import LambdaOnly
 from markopt.planning.program.builder import BuilderOptions, BuiltProgram, build_program
 from markopt.planning.program.data import SpillUnits, demand_data, fleet_data
 from markopt.planning.program.foresight import Spread, first_intervals, lead_time_problem
-from markopt.planning.program.ladder import Solution, billed_counts, climb, within_limits
+from markopt.planning.program.ladder import Solution, billed_counts, climb
 from markopt.planning.program.presolve import undominated_offers
 from markopt.planning.program.reason import describe
 from markopt.planning.program.recourse import recourse
@@ -32,7 +30,7 @@ from markopt.planning.requirement import (
     required_rps,
     warm_count,
 )
-from markopt.planning.transition import held_plan, pending_counts, rows_plan
+from markopt.planning.safety import safe_plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,23 +100,22 @@ class Program:
             )
 
     def plan(self, problem: Problem) -> Plan:
-        """Return the plan of least expected cost.
+        """Return the plan of least expected cost, or what the ladder's lower rungs give.
 
         Raises:
             Infeasible: no offer answers in time, and no function does either.
         """
+        return safe_plan(problem, "program", self._plan, headroom=self.headroom)
+
+    def _plan(self, problem: Problem) -> Plan:
         try:
             candidates = candidate_offers(problem)
         except Infeasible:
             if function_in_time(problem.function, problem.service.slo):
-                return _with_pending(problem, LambdaOnly().plan(problem))
+                return LambdaOnly().plan(problem)
             raise
         stated = self.stated_problem(problem)
-        try:
-            own = _own_limits(stated, candidates)
-            built, solution = self._solve(own, undominated_offers(stated, candidates))
-        except SolverFailed as error:
-            return self._fallback(problem, str(error))
+        built, solution = self._solve(stated, undominated_offers(stated, candidates))
         return _as_plan(problem, stated, built, solution)
 
     def stated_problem(self, problem: Problem) -> Problem:
@@ -181,43 +178,15 @@ class Program:
             built = again
         return built, solution
 
-    def _fallback(self, problem: Problem, cause: str) -> Plan:
-        """Return greedy's plan or, if it has none within the limits either, keep the fleet."""
-        failed = f"the solver gave no plan within the limits ({cause})"
-        try:
-            plan = Greedy(headroom=self.headroom).plan(problem)
-        except PlanningError as error:
-            return held_plan(problem, "program", f"keep the fleet: {failed}; {error}")
-        plan = _with_pending(
-            problem,
-            rows_plan(
-                problem,
-                "program",
-                plan.targets,
-                plan.warm_functions,
-                rung="greedy",
-                reason=f"{failed}, greedy did: {plan.reason}",
-            ),
-        )
-        broken = evaluate_plan(problem, plan).broken
-        if broken:
-            reason = f"keep the fleet: {failed}; greedy's breaks a limit: {broken[0]}"
-            return held_plan(problem, "program", reason)
-        return plan
-
 
 def _as_plan(problem: Problem, stated: Problem, built: BuiltProgram, solution: Solution) -> Plan:
     """Return the solution as a plan; beyond the window the last counts are held."""
     billed = np.ceil(billed_counts(built, solution.values) - 1e-6).astype(np.int64)
     beyond = problem.horizon - stated.horizon
     names = [offer.name for offer in problem.offers]
-    targets = pending_counts(problem)
+    targets = np.zeros((len(names), problem.horizon), dtype=np.int64)
     rows = [names.index(offer.name) for offer in built.fleet.offers]
     targets[rows] = np.pad(billed, ((0, 0), (0, beyond)), mode="edge")
-    whole = int(built.model.integer[built.launch[0]].sum())
-    if whole < stated.horizon and not within_limits(built, problem.limits, solution.values):
-        # Fractions rounded up break a limit; what is whole, held, breaks none.
-        targets[rows, whole:] = targets[rows, whole - 1 : whole]
     return Plan(
         planner="program",
         time_s=problem.time_s,
@@ -230,22 +199,6 @@ def _as_plan(problem: Problem, stated: Problem, built: BuiltProgram, solution: S
         bound_usd=solution.bound_usd,
         solver_status=solution.solver_status,
     )
-
-
-def _own_limits(problem: Problem, candidates: Sequence[Offer]) -> Problem:
-    """Return the problem with the vCPUs that launches of other offers leave to the candidates."""
-    quota = problem.limits.max_vcpus
-    if quota is None:
-        return problem
-    names = {offer.name for offer in candidates}
-    others = [offer for offer in problem.offers if offer.name not in names]
-    taken = sum(o.vcpus * len(problem.fleet.of(o.name).pending_ready_in_s) for o in others)
-    return replace(problem, limits=replace(problem.limits, max_vcpus=max(quota - taken, 0.0)))
-
-
-def _with_pending(problem: Problem, plan: Plan) -> Plan:
-    """Return the plan with what is launching kept until it is ready."""
-    return replace(plan, targets=np.maximum(plan.targets, pending_counts(problem)))
 
 
 def _warm(problem: Problem, built: BuiltProgram, values: NDArray[np.float64]) -> NDArray[np.int64]:
