@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, is_dataclass, replace
+from inspect import signature
 from typing import Any
 
 from markopt.core import Plan, Problem
@@ -19,6 +20,8 @@ MOST_CUTS = 200
 # Expected requests beyond a window's budget that are taken for none.
 LATE_TOLERANCE = 0.5
 HOUR_S = 3600.0
+# Settings of a planner under which its plans are judged, where both know them.
+JUDGED_BY = ("interruptions", "shared_shock_share", "terms")
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +131,7 @@ def measure(planner: Planner, problem: Problem, plan: Plan) -> Measured:
         targets=plan.targets[:, :horizon],
         warm_functions=plan.warm_functions[:horizon],
     )
-    account = evaluate_plan(stated, shown)
+    account = evaluate_plan(stated, shown, **_rules(planner))
     per_h = HOUR_S / (horizon * problem.interval_s)
     over = (m - max(a, 0.0) for m, a in zip(account.misses, account.allowed, strict=True))
     function, spilled = stated.function, 0.0
@@ -145,6 +148,20 @@ def measure(planner: Planner, problem: Problem, plan: Plan) -> Measured:
         misses=tuple(map(float, account.misses)),
         allowed=tuple(map(float, account.allowed)),
     )
+
+
+def _rules(planner: Any) -> dict[str, Any]:
+    """Return the planner's settings that say how a plan is judged, as far as there are any.
+
+    What it weighs beyond the bill (head-room, the weight of a spill) is left out.
+    """
+    known = signature(evaluate_plan).parameters
+    while planner is not None:
+        found = {name: getattr(planner, name) for name in JUDGED_BY if hasattr(planner, name)}
+        if found:
+            return {name: value for name, value in found.items() if name in known}
+        planner = getattr(planner, "planner", None)
+    return {}
 
 
 def stated_problem(planner: Any, problem: Problem) -> Problem:
