@@ -14,11 +14,13 @@ from markopt.core import Forecast, Limits, Plan, Problem, PurchaseOption, Slo, S
 from markopt.errors import CatalogError, ConfigError, ForecastError, Infeasible, SolverFailed
 from markopt.planning import Greedy, Program, evaluate_plan
 from markopt.planning.greedy import _Candidates
-from markopt.planning.program import ladder
+from markopt.planning.program import solver
 from markopt.planning.program.solver import SolverAnswer
+from markopt.planning.requirement import remixed
 from tests.planning.problems import EIGHT, curve, function, offer, problem, walk_paths
 from tests.planning.test_program import problems
 
+ROUND_ENDS = "markopt.planning.program.planner.remixed"
 RUNGS = {"optimal", "incumbent", "rounded", "greedy", "hold", "rule"}
 QUICK = settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
@@ -26,32 +28,45 @@ QUICK = settings(
 FLAT = np.full((3, 8), 100.0)
 
 
-def killed(*_, **__):
+def killed(columns: int) -> SolverAnswer:
     raise SolverFailed("HiGHS: the process was killed")
 
 
-def crashed(*_, **__):
+def crashed(columns: int) -> SolverAnswer:
     raise RuntimeError("vector::_M_range_check\nin HEkk")
 
 
-def out_of_memory(*_, **__):
+def out_of_memory(columns: int) -> SolverAnswer:
     raise MemoryError
 
 
-def silent(*_, **__):
+def silent(columns: int) -> SolverAnswer:
     return SolverAnswer("limit", "Time limit reached", None, None, None)
 
 
-def nonsense(model, *_, **__):
-    values = np.full(len(model.cost), np.nan)
-    return SolverAnswer("optimal", "Optimal", float("nan"), float("nan"), values)
+def nonsense(columns: int) -> SolverAnswer:
+    return SolverAnswer("optimal", "Optimal", 0.0, 0.0, np.full(columns, np.nan))
 
 
-def halved(model, *_, **__):
-    return SolverAnswer("optimal", "Optimal", 0.0, 0.0, np.zeros(len(model.cost) // 2))
+def halved(columns: int) -> SolverAnswer:
+    return SolverAnswer("optimal", "Optimal", 0.0, 0.0, np.zeros(columns // 2))
 
 
 FAULTS = (killed, crashed, out_of_memory, silent, nonsense, halved)
+
+
+def break_solver(
+    patch: pytest.MonkeyPatch, fault: Callable, *, whole: bool = True, relaxed: bool = True
+) -> None:
+    """Let the border to HiGHS give ``fault`` instead of what a solve gave."""
+    real = solver._answer
+
+    def broken(highspy, highs, *, mip: bool, scale: float) -> SolverAnswer:
+        if (whole and mip) or (relaxed and not mip):
+            return fault(highs.getNumCol())
+        return real(highspy, highs, mip=mip, scale=scale)
+
+    patch.setattr(solver, "_answer", broken)
 
 
 def answer(base: Problem, planner: Program | None = None) -> Plan | None:
@@ -73,7 +88,7 @@ def answer(base: Problem, planner: Program | None = None) -> Plan | None:
 def test_a_solver_that_breaks_leaves_greedys_plan(
     monkeypatch: pytest.MonkeyPatch, fault: Callable
 ) -> None:
-    monkeypatch.setattr(ladder, "solve_model", fault)
+    break_solver(monkeypatch, fault)
     base = problem(EIGHT, FLAT, ready={"c5.large": 1}, with_function=function())
     plan = answer(base)
     assert plan is not None
@@ -86,7 +101,7 @@ def test_a_solver_that_breaks_leaves_greedys_plan(
 def test_a_solver_that_breaks_where_greedy_may_launch_nothing_keeps_the_fleet(
     monkeypatch: pytest.MonkeyPatch, fault: Callable
 ) -> None:
-    monkeypatch.setattr(ladder, "solve_model", fault)
+    break_solver(monkeypatch, fault)
     base = problem(
         EIGHT,
         FLAT,
@@ -113,15 +128,16 @@ def test_a_solver_that_breaks_in_a_later_round_leaves_the_earlier_rounds_plan(
         curves={"cheap": curve(0.0), "dear": curve(5.0)},
         with_function=function(price_usd_per_gb_s=0.01),
     )
-    solve, calls = ladder.solve_model, []
+    rounds = []
 
-    def works_once(*given, **named):
-        calls.append(None)
-        return solve(*given, **named) if len(calls) == 1 else fault(*given, **named)
+    def breaks_after_the_first(old_rps: np.ndarray, new_rps: np.ndarray) -> bool:
+        rounds.append(None)
+        break_solver(monkeypatch, fault)
+        return remixed(old_rps, new_rps)
 
-    monkeypatch.setattr(ladder, "solve_model", works_once)
+    monkeypatch.setattr(ROUND_ENDS, breaks_after_the_first)
     plan = answer(base)
-    assert len(calls) > 1
+    assert len(rounds) == 1
     assert plan is not None
     assert plan.rung == "optimal"
 
@@ -130,12 +146,7 @@ def test_a_solver_that_breaks_in_a_later_round_leaves_the_earlier_rounds_plan(
 def test_a_solver_that_breaks_on_whole_numbers_leaves_the_rounded_relaxation(
     monkeypatch: pytest.MonkeyPatch, fault: Callable
 ) -> None:
-    solve = ladder.solve_model
-
-    def only_relaxed(*given, relaxed=False, **named):
-        return solve(*given, relaxed=relaxed, **named) if relaxed else fault(*given, **named)
-
-    monkeypatch.setattr(ladder, "solve_model", only_relaxed)
+    break_solver(monkeypatch, fault, relaxed=False)
     plan = answer(problem(EIGHT, FLAT, with_function=function()))
     assert plan is not None
     assert plan.rung == "rounded"
@@ -163,13 +174,6 @@ def test_whatever_breaks_there_is_a_plan_within_the_limits(
     stock: int | None,
     missed: int,
 ) -> None:
-    solve = ladder.solve_model
-
-    def broken(*given, relaxed=False, **named):
-        if fault is None or (relaxed and relaxes):
-            return solve(*given, relaxed=relaxed, **named)
-        return fault(*given, **named)
-
     base = replace(
         base,
         offers=tuple(replace(o, stock=stock) for o in base.offers),
@@ -177,7 +181,8 @@ def test_whatever_breaks_there_is_a_plan_within_the_limits(
         window=SloWindow(requests=2000, violations=missed, remaining_s=150.0),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ladder, "solve_model", broken)
+        if fault is not None:
+            break_solver(patch, fault, relaxed=not relaxes)
         assert answer(base) is not None
 
 
@@ -260,7 +265,7 @@ def test_extremes_have_a_plan_with_and_without_a_solver(
     monkeypatch: pytest.MonkeyPatch, name: str, fault: Callable | None
 ) -> None:
     if fault is not None:
-        monkeypatch.setattr(ladder, "solve_model", fault)
+        break_solver(monkeypatch, fault)
     plan = answer(EXTREMES[name])
     assert plan is not None
     if fault is None and "billion" in name:
@@ -349,7 +354,7 @@ def test_anything_that_can_be_stated_has_a_plan_or_nothing_answers_in_time(
 
 def test_a_greedy_plan_that_breaks_a_limit_is_no_rung(monkeypatch: pytest.MonkeyPatch) -> None:
     # Greedy launches the cheap one into the quota, and then adds what runs already on top.
-    monkeypatch.setattr(ladder, "solve_model", killed)
+    break_solver(monkeypatch, killed)
     dear = offer("dear", price_usd_per_h=5.0)
     cheap = offer("cheap", price_usd_per_h=0.05, saturation_rps=60.0, vcpus=8.0)
     base = problem([dear, cheap], FLAT, ready={"dear": 4}, limits=Limits(max_vcpus=8.0))
