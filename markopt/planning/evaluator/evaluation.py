@@ -103,9 +103,7 @@ class _Account:
     def __init__(self, problem: Problem, plan: Plan, rows: list[OfferRow], rules: Rules) -> None:
         self.problem, self.plan, self.rows, self.rules = problem, plan, rows, rules
         slo, self.function = problem.service.slo, problem.function
-        self.in_time = (
-            self.function is not None and self.function.service_time_s <= slo.rt_max_s
-        )
+        self.in_time = self.function is not None and self.function.service_time_s <= slo.rt_max_s
         self.outcomes = pool_outcomes(problem, rules.interruptions, rules.shared_shock_share)
         self.required, self.demand = _scenarios(problem, rows, rules)
         self.windows = [_window(problem, t) for t in range(problem.horizon)]
@@ -165,9 +163,7 @@ class _Account:
         self.misses[self.windows[t]] += requests * (spill_rps * missed[0] + cold_rps * missed[1])
 
     def _capacity_rps(self, outcome: Outcome, t: int) -> float:
-        return sum(
-            row.throughput_rps(t, outcome.shares[k][t]) for k, row in enumerate(self.rows)
-        )
+        return sum(row.throughput_rps(t, outcome.shares[k][t]) for k, row in enumerate(self.rows))
 
     def _spill_rps(self, w: int, t: int, capacity: float) -> float:
         q = self.required[w][t]

@@ -15,9 +15,7 @@ class Outcome:
     shares: list[list[float]]
 
 
-def pool_outcomes(
-    problem: Problem, interruptions: str, shared_shock_share: float
-) -> list[Outcome]:
+def pool_outcomes(problem: Problem, interruptions: str, shared_shock_share: float) -> list[Outcome]:
     """Return the outcomes: every offer's expected share, or pools that fail jointly."""
     if problem.availability is not None:
         joint = _recorded(problem, problem.availability)

@@ -152,9 +152,7 @@ class CvxpyModel:
             self.constraints.append(self.warm <= self.data(lambda s: s.own.warm_limit))
             paid = self.usd(lambda s: s.own.warm_usd * s.tree.probability)
             self.costs.append(paid @ self.warm)
-        paid = self.usd(
-            lambda s: s.penalty_usd * s.problem.interval_s * s.tree.probability
-        )
+        paid = self.usd(lambda s: s.penalty_usd * s.problem.interval_s * s.tree.probability)
         self.costs.append(paid @ self.short)
 
     def warm_rps(self) -> Any:

@@ -55,9 +55,7 @@ def _make_before_break(term: MakeBeforeBreak, model: CvxpyModel) -> None:
 def _diversification(term: Diversification, model: CvxpyModel) -> None:
     offers = model.first.offers
     for pool in sorted({offer.pool for offer in offers if not offer.purchase.lasting}):
-        inside = [
-            k for k, o in enumerate(offers) if o.pool == pool and not o.purchase.lasting
-        ]
+        inside = [k for k, o in enumerate(offers) if o.pool == pool and not o.purchase.lasting]
 
         def most(statement: Statement, inside: list[int] = inside) -> np.ndarray:
             one = float(statement.fleet.mu[inside].min())

@@ -163,9 +163,7 @@ def _cbc_bound(model: PulpModel, log: Path) -> tuple[float | None, str]:
     return None, status
 
 
-def _solved(
-    model: PulpModel, value: float, bound: float | None, rung: str, status: str
-) -> Solved:
+def _solved(model: PulpModel, value: float, bound: float | None, rung: str, status: str) -> Solved:
     statement = model.statement
     unit, committed = float(model.unit_usd), statement.fleet.committed_usd
     own, cells = statement.own, len(model.cells)
