@@ -31,8 +31,7 @@ from markopt.composition import compose, options, take_lists
 from markopt.errors import ConfigError, DataError
 from markopt.evaluation.backtest import BacktestFiles, backtest, read_backtest, write_backtest
 from markopt.evaluation.backtest.tables import markdown, warnings
-from markopt.evaluation.folder import replace_text, whole_folder
-from markopt.evaluation.tabulation import csv_text
+from markopt.evaluation.folder import csv_text, replace_text, whole_folder
 
 Row = dict[str, Any]
 OVERALL, STEPS, PIT, TIMING, TABLE = "traces.csv", "steps.csv", "pit.csv", "timing.csv", "table.md"

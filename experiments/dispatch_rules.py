@@ -25,9 +25,8 @@ from markopt.core.latency import quantiles_s
 from markopt.errors import ConfigError
 from markopt.evaluation.differences import paired_t_interval
 from markopt.evaluation.episode import Scene
-from markopt.evaluation.folder import replace_text, whole_folder
+from markopt.evaluation.folder import csv_text, replace_text, whole_folder
 from markopt.evaluation.seeds import seed_sequence
-from markopt.evaluation.tabulation import csv_text
 
 STUDY = Study(
     "dispatch_rules",

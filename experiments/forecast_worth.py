@@ -29,8 +29,7 @@ from markopt.evaluation.episode import (
     run_episode,
     set_conditions,
 )
-from markopt.evaluation.folder import replace_text, whole_folder
-from markopt.evaluation.tabulation import csv_text
+from markopt.evaluation.folder import csv_text, replace_text, whole_folder
 from markopt.evaluation.tape import ForecastTape, RecordedForecaster
 from markopt.forecasting.scores import pinball_loss
 

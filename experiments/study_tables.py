@@ -22,9 +22,9 @@ from markopt.composition import combinations, compose, parse, split_lists
 from markopt.errors import ConfigError, MarkoptError
 from markopt.evaluation import compare
 from markopt.evaluation.differences import paired_t_interval
-from markopt.evaluation.folder import replace_text, whole_folder
+from markopt.evaluation.folder import csv_text, replace_text, whole_folder
 from markopt.evaluation.outcome import EpisodeResult, summarize
-from markopt.evaluation.tabulation import csv_text, row
+from markopt.evaluation.tabulation import row
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

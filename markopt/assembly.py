@@ -294,6 +294,8 @@ class ConfigParts:
         rest = {
             "output": None,
             "save_problems_every": None,
+            "regret_every": None,
+            "attribute_loss": False,
             "record_requests": False,
             "compare": compare,
         }

@@ -35,6 +35,8 @@ SECTIONS = (
 OTHER_KEYS = (
     "output",
     "save_problems_every",
+    "regret_every",
+    "attribute_loss",
     "record_requests",
     "compare",
     "characterize",

@@ -257,11 +257,13 @@ def _run(
     overrides: Sequence[str], config_file: Path | None, parent: Path | None, suffix: str = ""
 ) -> None:
     from markopt.assembly import ConfigParts, check_seed
+    from markopt.evaluation.attribution import recorded, with_attribution
     from markopt.evaluation.episode import EpisodeSetup, fit_forecaster, run_episode, set_conditions
     from markopt.evaluation.folder import whole_folder
     from markopt.evaluation.outcome import summarize
     from markopt.evaluation.problems import PROBLEMS, SavingPlanner, check_every
     from markopt.evaluation.progress import late_bar
+    from markopt.evaluation.regret import RecordingPlanner, with_regret
     from markopt.evaluation.report import write_report
     from markopt.evaluation.request_file import REQUESTS, RequestFile, check_record
     from markopt.evaluation.results import write_episode
@@ -272,26 +274,36 @@ def _run(
     seed, policy = check_seed(parts.base.seed), next(iter(parts.policies))
     target, numbered = _target(parts.base.output, parent, f"{policy}-seed{seed}{suffix}")
     every = check_every(parts.base.get("save_problems_every"))
+    regret_every = check_every(parts.base.get("regret_every"), "regret_every")
     record = check_record(parts.base.get("record_requests"))
+    attributes = check_record(parts.base.get("attribute_loss"), "attribute_loss")
     planner, config = parts.planner(policy), parts.config(policy, seed)
     scene = parts.scene(seed)
     conditions = set_conditions(scene)
     forecaster = fit_forecaster(parts.forecaster(), scene, conditions)
+    if attributes:
+        forecaster = recorded(scene, conditions, forecaster)
     with whole_folder(target, numbered=numbered) as folder:
         if every is not None:
             (folder.path / PROBLEMS).mkdir()
             planner = SavingPlanner(planner, folder.path / PROBLEMS, every)
-        setup = EpisodeSetup(policy, scene, conditions, forecaster, planner, config)
+        recorder = None if regret_every is None else RecordingPlanner(planner, regret_every)
+        setup = EpisodeSetup(policy, scene, conditions, forecaster, recorder or planner, config)
         with (
             late_bar(f"Simulating {policy}", scene.interval_count) as bar,
             RequestFile(folder.path / REQUESTS) if record else nullcontext() as sink,
         ):
             result = run_episode(setup, lambda _: bar.step(), sink)
+        if recorder is not None:
+            result = with_regret(result, setup, parts.planner(policy), recorder)
+        if attributes:
+            result = with_attribution(result, setup, parts.planner(policy))
         write_episode(result, folder.path)
         plan_s = [record.plan_wall_s for record in result.intervals]
         rows = means([row(summarize(result))], {policy: sum(plan_s) / max(len(plan_s), 1)})
         title = _title(result)
-        del result, setup, scene, conditions  # the report reads files, and long traces are large
+        # The report reads files, and long traces are large.
+        del result, setup, scene, conditions, recorder
         write_report(folder.path)
     _show(comparison_table(rows, title), folder.final)
 
@@ -306,6 +318,12 @@ def _compare(overrides: Sequence[str], parent: Path | None, suffix: str = "") ->
     settings = compare_settings(base)
     if base.get("save_problems_every") is not None:
         raise ConfigError("save_problems_every: only markopt run saves problems, got it in compare")
+    if base.get("regret_every") is not None:
+        raise ConfigError(
+            "regret_every: only markopt run judges single decisions, got it in compare"
+        )
+    if base.get("attribute_loss"):
+        raise ConfigError("attribute_loss: only markopt run attributes its loss, got it in compare")
     if base.get("record_requests"):
         raise ConfigError("record_requests: only markopt run records requests, got it in compare")
     target, numbered = _target(base.output, parent, f"comparison{suffix}")

@@ -144,6 +144,54 @@ def forecast_worth(folder: Path) -> list[Cells]:
     return table
 
 
+PERFECT = {
+    "forecast": "the minutes' mean rates are known",
+    "interruptions": "spot is never taken, at equal prices",
+    "launch_delay": "launches are ready at once, boots that the bound pays for set off",
+    "capacity_profile": "Q(D) times its best factor in hindsight",
+    "within_interval": "requests come evenly, so Q(D) = D",
+    "solver_gap": "plans are proven optimal",
+    "rest": "minute by minute the cheapest fleet in whole instances",
+    "integrality": "fractions of instances",
+    "bound_slack": "2 % of requests may be missed, work is carried over, best batches",
+}
+"""Parts of an attribution in the order of the series, and what becomes of each."""
+
+
+def attribution(folder: Path) -> list[Cells]:
+    """Return the table of losses, a column per case and policy, its head first."""
+    losses, runs = read_rows(folder / "losses.csv"), read_rows(folder / "runs.csv")
+    keys = ("trace", "spot", "policy")
+    columns = [
+        dict(zip(keys, found, strict=True))
+        for found in dict.fromkeys(tuple(row[key] for key in keys) for row in losses)
+    ]
+    sold = {"True": "with spot", "False": "on demand"}
+    heads = [f"{c['trace']}, {sold[c['spot']]}: {c['policy']}" for c in columns]
+    table = [["part, USD", "perfect version", *heads]]
+    for name, order, perfect in (("bill", "forward", "nothing"), ("bound", "end", "bound")):
+        cells = [
+            with_half_width(
+                values(chosen(runs, **column, order=order, perfect=perfect), "cost_usd"), 2
+            )
+            for column in columns
+        ]
+        table.append([name, "", *cells])
+    for part, perfect in PERFECT.items():
+        found = [chosen(losses, **column, part=part) for column in columns]
+        table.append([part, perfect, *(both_orders(rows) for rows in found)])
+    return table
+
+
+def both_orders(rows: Sequence[Row]) -> str:
+    """Return a part's mean loss with half of its interval, and in brackets in reverse order."""
+    forward, reverse = values(rows, "usd"), values(rows, "reverse_usd")
+    shown = with_half_width(forward, 2)
+    if not np.isfinite(reverse).all() or abs(reverse.mean() - forward.mean()) < 0.005:
+        return shown
+    return f"{shown} ({reverse.mean():.2f})"
+
+
 def saving(row: Row) -> str:
     """Return what a forecaster saves, with half of its interval where there is one."""
     if not row["saved_usd"]:
@@ -177,6 +225,7 @@ TABLES: dict[str, Callable[[Path], list[Cells]]] = {
     "interruption": interruption,
     "dispatch_rules": dispatch_rules,
     "forecast_worth": forecast_worth,
+    "attribution": attribution,
 }
 
 

@@ -16,11 +16,19 @@ from markopt.errors import ConfigError
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "experiments" / "results"
 FOLDERS = ("experiments", "paper_figs")
-STUDIES = ("steady_load", "surge", "interruption", "dispatch_rules", "forecast_worth")
+STUDIES = (
+    "steady_load",
+    "surge",
+    "interruption",
+    "dispatch_rules",
+    "forecast_worth",
+    "attribution",
+)
 OVER_TIME = ("steady_load", "surge", "interruption")
 TABLES = dict.fromkeys(OVER_TIME, ("episodes.csv", "windows.csv")) | {
     "dispatch_rules": ("fleets.csv", "worth.csv"),
     "forecast_worth": ("runs.csv", "worth.csv"),
+    "attribution": ("losses.csv", "runs.csv"),
 }
 SMALL = (
     "service=inception_bn",
@@ -69,6 +77,16 @@ TOY = {
         "workload.scale=30",
         "forecaster=last_value,oracle",
         "planner.headroom=0.9,1.1",
+    ),
+    "attribution": (
+        "planner=greedy,lambda_only",
+        "seed=0",
+        "workload=sample",
+        "workload.history_s=3600",
+        "workload.evaluate_s=180",
+        "workload.scale=3",
+        "forecaster=last_value",
+        "catalog.purchase=[on_demand,spot]",
     ),
 }
 
@@ -171,6 +189,11 @@ def test_the_committed_tables_are_small_and_of_the_study_as_configured(study):
         rows = rows_of(RESULTS / study / "runs.csv")
         assert {row["policy"] for row in rows} == set(settings.planners)
         assert {"last_value", "oracle"} <= {row["forecaster"] for row in rows}
+        return
+    if study == "attribution":
+        rows = rows_of(RESULTS / study / "losses.csv")
+        assert {row["policy"] for row in rows} == set(settings.planners)
+        assert {int(row["seed"]) for row in rows} == set(settings.seeds)
         return
     episodes = rows_of(RESULTS / study / "episodes.csv")
     assert {row["policy"] for row in episodes} == set(settings.planners)
@@ -411,3 +434,48 @@ def test_perfect_foresight_has_no_loss_and_equal_runs_give_equal_tables(load, to
     again = toy_run(load, "forecast_worth", tmp_path / "again")
     for name in TABLES["forecast_worth"]:
         assert (folder / name).read_bytes() == (again / name).read_bytes()
+
+
+def sums_of(folder):
+    """Return bill less bound, and the sums of the parts in both orders, of every attribution."""
+    keys = ("trace", "spot", "policy", "seed")
+    found = {}
+    for row in rows_of(folder / "runs.csv"):
+        whole = found.setdefault(tuple(row[key] for key in keys), [0.0, 0.0, 0.0])
+        if (row["order"], row["perfect"]) == ("forward", "nothing"):
+            whole[0] += float(row["cost_usd"])
+        if row["perfect"] == "bound":
+            whole[0] -= float(row["cost_usd"])
+    for row in rows_of(folder / "losses.csv"):
+        whole = found[tuple(row[key] for key in keys)]
+        whole[1] += float(row["usd"])
+        whole[2] += float(row["reverse_usd"])
+    return list(found.values())
+
+
+def test_the_parts_of_a_loss_sum_to_the_whole_in_tables_too(toys):
+    for folder in (toys("attribution"), RESULTS / "attribution"):
+        for whole, forward, reverse in sums_of(folder):
+            assert forward == pytest.approx(whole, abs=2e-5)  # nine parts, rounded to a millionth
+            assert reverse == pytest.approx(whole, abs=2e-5)
+
+
+def test_twitter_joins_the_attribution_only_where_it_is_and_no_other_load_is_wanted(
+    load, tmp_path, monkeypatch, capsys
+):
+    module = load("experiments", "attribution")
+    monkeypatch.setenv("MARKOPT_DATA", str(tmp_path))
+    assert {case.labels["trace"] for case in module.all_cases([])} == {"sample"}
+    assert "MARKOPT_DATA" in capsys.readouterr().err
+    path = tmp_path / "traces" / "twitter_2021-08_14d_per_second.csv.gz"
+    path.parent.mkdir()
+    path.touch()
+    found = module.all_cases([])
+    assert [(case.labels["trace"], case.labels["spot"]) for case in found] == [
+        ("sample", False),
+        ("sample", True),
+        ("twitter", True),
+    ]
+    assert found[-1].config.workload.start_s is None
+    own = module.all_cases(["workload=poisson", "workload.rates_rps=[9]", "~workload.start_s"])
+    assert {case.labels["trace"] for case in own} == {"poisson"}

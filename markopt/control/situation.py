@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markopt.control.shortfall import Shortfalls
+from markopt.control.spot_price import at_spot_prices
 from markopt.core import (
     ActionReport,
     FleetState,
@@ -205,13 +206,15 @@ class Situation:
         """Return the problem of a decision at ``time_s``.
 
         ``recent_rps`` holds the intervals that were observed: those without data are left out.
+        Spot offers have the price of the moment where the market shows one.
         """
         fleet = fleet_state(observation, self._offers)
+        offers = at_spot_prices(self._offers, observation.spot_price_usd_per_s, fleet)
         return Problem(
             time_s=time_s,
             interval_s=self._interval_s,
             service=self._service,
-            offers=self._shortfalls.to_be_had(time_s, self._offers, fleet),
+            offers=self._shortfalls.to_be_had(time_s, offers, fleet),
             function=self._function,
             fleet=fleet,
             forecast=forecast,

@@ -23,7 +23,7 @@ from markopt.evaluation.episode import (
     run_episode,
     set_conditions,
 )
-from markopt.evaluation.folder import json_text, replace_text
+from markopt.evaluation.folder import csv_text, json_text, replace_text
 from markopt.evaluation.outcome import EpisodeResult, summarize
 from markopt.evaluation.progress import late_bar
 from markopt.evaluation.results import write_episode
@@ -33,7 +33,6 @@ from markopt.evaluation.tabulation import (
     COMPARISON_SCHEMA,
     DIFFERENCES,
     ROWS,
-    csv_text,
     means,
     row,
 )

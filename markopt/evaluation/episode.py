@@ -13,10 +13,8 @@ from markopt.cloud.protocol import Backend
 from markopt.control import Controller, ControllerSettings
 from markopt.control.record import IntervalRecord
 from markopt.core import (
-    FleetState,
     FunctionOffer,
     Offer,
-    OfferFleet,
     RateSeries,
     RequestSink,
     RequestStatistics,
@@ -24,6 +22,7 @@ from markopt.core import (
     Service,
 )
 from markopt.errors import ConfigError
+from markopt.evaluation.foresight import perfect_foresight
 from markopt.evaluation.memory import release_free_memory
 from markopt.evaluation.outcome import EpisodeResult
 from markopt.evaluation.seeds import generator, seed_sequence
@@ -132,7 +131,7 @@ def set_conditions(scene: Scene, *, bound: bool = True) -> Conditions:
         Infeasible: no offer can serve the load.
         ConfigError: the evaluated span holds no whole interval.
     """
-    from markopt.planning import cheapest_fleet, clairvoyant_bound
+    from markopt.planning import cheapest_fleet
 
     interval_s, workload = scene.settings.interval_s, scene.workload
     seed = seed_sequence(scene.seed, "cloud")
@@ -144,21 +143,9 @@ def set_conditions(scene: Scene, *, bound: bool = True) -> Conditions:
         )
     first_rps = float(realized.rate_rps[0])
     fleet = cheapest_fleet(scene.offers, scene.required_throughput, first_rps)
-    total_usd = None
-    least = scene.cloud.least_offers(scene.offers, workload, seed) if bound else None
-    if least is not None:
-        ready = tuple(OfferFleet(name, ready=count) for name, count in fleet.items() if count)
-        total_usd = clairvoyant_bound(
-            realized,
-            least,
-            scene.function,
-            scene.service.slo,
-            FleetState(ready),
-            scene.best_saturation_rps,
-            billed_boot_s={o.name: scene.cloud.least_boot_s(o) for o in scene.offers},
-        ).total_usd
+    found = perfect_foresight(scene, realized, fleet) if bound else None
     release_free_memory()
-    return Conditions(realized, fleet, total_usd)
+    return Conditions(realized, fleet, None if found is None else found.total_usd)
 
 
 def fit_forecaster(forecaster: Forecaster, scene: Scene, conditions: Conditions) -> Forecaster:

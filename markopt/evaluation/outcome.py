@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from markopt.control.record import IntervalRecord
 from markopt.core import Ledger, RequestStatistics, Slo
+from markopt.evaluation.regret import DecisionRegret, mean_regret
+
+if TYPE_CHECKING:
+    from markopt.evaluation.attribution import Attribution
 
 SUMMARY_SCHEMA = "markopt.summary/1"
 COST_KINDS = ("on_demand", "spot", "burstable", "lambda", "warm")
@@ -23,6 +27,8 @@ class EpisodeResult:
     ``intervals`` are the control loop's records; ``statistics`` and ``ledger`` are the simulated
     cloud's own books. ``clairvoyant_bound_usd`` is the least cost that perfect foresight could
     reach (None where it was not computed). ``wall_s`` holds clock readings by phase, in seconds.
+    ``regrets`` judge single decisions, ``attribution`` splits the cost above the bound (None where
+    that was not asked for).
     """
 
     policy: str
@@ -39,6 +45,8 @@ class EpisodeResult:
     clairvoyant_bound_usd: float | None = None
     wall_s: dict[str, float] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
+    regrets: tuple[DecisionRegret, ...] | None = None
+    attribution: Attribution | None = None
 
     @property
     def meets_slo(self) -> bool:
@@ -93,6 +101,10 @@ def _planner(intervals: tuple[IntervalRecord, ...]) -> dict[str, Any]:
     }
 
 
+def _losses(attribution: Attribution) -> dict[str, float]:
+    return {loss.part: loss.usd for loss in attribution.losses}
+
+
 def summarize(result: EpisodeResult) -> dict[str, Any]:
     """Return the episode's summary: same config, same content.
 
@@ -138,6 +150,8 @@ def summarize(result: EpisodeResult) -> dict[str, Any]:
         "forecast": _forecast(result.intervals, result.interval_s),
         "clairvoyant_bound_usd": bound,
         "cost_over_bound": total / bound if comparable and bound else None,
+        **({} if result.regrets is None else {"regret": mean_regret(result.regrets)}),
+        **({} if result.attribution is None else {"loss_usd": _losses(result.attribution)}),
     }
 
 

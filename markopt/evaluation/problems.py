@@ -37,8 +37,8 @@ class SavingPlanner:
         return self._planner.plan(problem)
 
 
-def check_every(value: Any) -> int | None:
-    """Return ``save_problems_every``.
+def check_every(value: Any, name: str = "save_problems_every") -> int | None:
+    """Return the setting of that name: at every how many decisions something is kept.
 
     Raises:
         ConfigError: it is neither null nor a whole number from 1 on.
@@ -46,7 +46,5 @@ def check_every(value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(
-            f"save_problems_every: must be a whole number from 1 on or null, got {value!r}"
-        )
+        raise ConfigError(f"{name}: must be a whole number from 1 on or null, got {value!r}")
     return value

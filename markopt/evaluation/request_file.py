@@ -76,12 +76,12 @@ class RequestFile:
         self._writer.close()
 
 
-def check_record(value: Any) -> bool:
-    """Return ``record_requests``.
+def check_record(value: Any, name: str = "record_requests") -> bool:
+    """Return the switch of that name: whether something more is recorded.
 
     Raises:
         ConfigError: it is neither true nor false.
     """
     if value is not None and not isinstance(value, bool):
-        raise ConfigError(f"record_requests: must be true or false, got {value!r}")
+        raise ConfigError(f"{name}: must be true or false, got {value!r}")
     return bool(value)

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from markopt.control import DecisionLog
 from markopt.core import LatencyWindows, RequestStatistics
 from markopt.errors import DataError
-from markopt.evaluation.folder import json_text, replace_text
+from markopt.evaluation.folder import csv_text, json_text, replace_text
 from markopt.evaluation.outcome import (
     SUMMARY_SCHEMA,
     EpisodeResult,
     summarize,
     summarize_timing,
 )
+from markopt.evaluation.regret import REGRET, regret_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 SUMMARY, TIMING, CONFIG = "summary.json", "timing.json", "config.yaml"
 INTERVALS, LATENCY, DECISIONS = "intervals.parquet", "latency.parquet", "decisions.jsonl"
 LATENCY_WINDOWS = "latency_windows.parquet"
+ATTRIBUTION, ATTRIBUTION_RUNS = "attribution.csv", "attribution_runs.csv"
 REPORT = "report.html"
 DECISIONS_SHOWN = 60
 """So many of the last decisions stand in a report."""
@@ -43,6 +45,8 @@ class EpisodeFiles:
 
     ``intervals`` has one row per control interval, ``latency`` one per histogram bin that was hit.
     Of the ``decision_count`` decisions ``last_decisions`` holds those that a report shows.
+    ``regret`` has one row per decision that was judged, ``attribution`` one per part of the loss,
+    where that was asked for.
     """
 
     folder: Path
@@ -52,6 +56,8 @@ class EpisodeFiles:
     latency: pd.DataFrame
     last_decisions: tuple[dict[str, Any], ...]
     decision_count: int
+    regret: pd.DataFrame | None = None
+    attribution: pd.DataFrame | None = None
 
 
 def write_episode(result: EpisodeResult, folder: Path) -> None:
@@ -66,6 +72,13 @@ def write_episode(result: EpisodeResult, folder: Path) -> None:
             log.append(record)
     parquet.write_table(interval_table(result), folder / INTERVALS)
     parquet.write_table(_latency_table(result.statistics), folder / LATENCY)
+    if result.regrets is not None:
+        replace_text(folder / REGRET, regret_text(result.regrets))
+    if result.attribution is not None:
+        from markopt.evaluation.attribution import loss_rows, run_rows
+
+        replace_text(folder / ATTRIBUTION, csv_text(loss_rows(result.attribution)))
+        replace_text(folder / ATTRIBUTION_RUNS, csv_text(run_rows(result.attribution)))
     windows = result.statistics.latency_windows
     if windows is not None:
         parquet.write_table(latency_window_table(windows), folder / LATENCY_WINDOWS)
@@ -200,6 +213,8 @@ def read_episode(folder: Path) -> EpisodeFiles:
         _read_table(folder / INTERVALS),
         _read_table(folder / LATENCY),
         *_read_decisions(folder / DECISIONS),
+        _read_csv(folder / REGRET),
+        _read_csv(folder / ATTRIBUTION),
     )
 
 
@@ -212,6 +227,15 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: a result file is missing here") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: expected a Parquet table, {_first_line(error)}") from None
+
+
+def _read_csv(path: Path) -> pd.DataFrame | None:
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path) if path.is_file() else None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: expected a CSV table, {_first_line(error)}") from None
 
 
 def _read_decisions(path: Path) -> tuple[tuple[dict[str, Any], ...], int]:

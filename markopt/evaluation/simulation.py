@@ -92,6 +92,33 @@ class SimulatedClouds:
         market = self.settings.market.earlier(by_s)
         return SimulatedClouds(replace(self.settings, market=market))
 
+    def without_interruptions(self) -> SimulatedClouds:
+        """Return the clouds whose spot instances are never taken or refused, at equal prices."""
+        from markopt.cloud.simulated.markets import UninterruptedSettings
+
+        market = UninterruptedSettings(self.settings.market)
+        return SimulatedClouds(replace(self.settings, market=market))
+
+    def with_instant_launches(self) -> SimulatedClouds:
+        """Return the clouds that carry out every launch and end at once and show it.
+
+        How long a launch then takes is the offer's ``launch_delay_s``, without dispersion.
+        """
+        from markopt.cloud.simulated import (
+            ApiSettings,
+            LaunchDelay,
+            LaunchSettings,
+            ShortageSettings,
+        )
+
+        settings = replace(
+            self.settings,
+            launch=LaunchSettings(delay=LaunchDelay("constant")),
+            shortage=ShortageSettings(),
+            api=ApiSettings(),
+        )
+        return SimulatedClouds(settings)
+
     def least_offers(
         self, offers: tuple[Offer, ...], workload: Workload, seed: np.random.SeedSequence
     ) -> tuple[Offer, ...] | None:

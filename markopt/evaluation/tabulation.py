@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -88,16 +86,6 @@ def _mean_row(policy: str, group: list[Row], plan_mean_s: Mapping[str, float | N
         "gap_max": extreme("gap_max", max),
         "plan_mean_s": plan_mean_s.get(policy),
     }
-
-
-def csv_text(rows: Sequence[Row]) -> str:
-    """Return rows of the same keys as CSV; None is an empty field."""
-    keys = list(dict.fromkeys(key for entry in rows for key in entry))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, keys, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
 
 
 def plan_means(episodes: Sequence[EpisodeFiles]) -> dict[str, float | None]:

@@ -22,8 +22,9 @@ class ClairvoyantBound:
     """The bound, and the fractional schedule that attains it.
 
     ``ready`` has shape (offers, intervals), mean ready instances; ``launched`` likewise;
-    ``spilled_rps`` and ``missed_rps`` have shape (intervals,). ``free_misses_share`` of all
-    requests were granted as misses that cost nothing.
+    ``spilled_rps`` and ``missed_rps`` have shape (intervals,), and so has ``interval_usd``: what
+    the schedule costs in each interval, ``total_usd`` in all. ``free_misses_share`` of all requests
+    were granted as misses that cost nothing.
     """
 
     total_usd: float
@@ -32,10 +33,11 @@ class ClairvoyantBound:
     launched: Floats
     spilled_rps: Floats
     missed_rps: Floats
+    interval_usd: Floats
     free_misses_share: float
 
     def __post_init__(self) -> None:
-        for name in ("ready", "launched", "spilled_rps", "missed_rps"):
+        for name in ("ready", "launched", "spilled_rps", "missed_rps", "interval_usd"):
             object.__setattr__(self, name, frozen_floats(getattr(self, name)))
 
 
@@ -199,6 +201,7 @@ def _solve(
         raise SolverFailed(f"Clairvoyant bound: needs an optimum, HiGHS ended with '{answer.raw}'")
     requests = float(demand.sum())
     values = answer.values
+    instance_usd = (price * interval_s) @ values[ready] + boot @ values[launch]
     return ClairvoyantBound(
         total_usd=answer.objective,
         offers=tuple(offer.name for offer, _ in used),
@@ -206,6 +209,7 @@ def _solve(
         launched=values[launch],
         spilled_rps=values[spill],
         missed_rps=values[missed],
+        interval_usd=instance_usd + spill_usd * interval_s * values[spill],
         free_misses_share=float(values[missed].sum()) / requests if requests else 0.0,
     )
 

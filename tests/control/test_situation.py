@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -8,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from markopt.control.situation import Situation, fleet_state
+from markopt.control.spot_price import at_spot_prices
 from markopt.core import (
     ActionReport,
+    FleetState,
     Forecast,
     InstanceState,
     InstanceStatus,
@@ -186,3 +189,24 @@ def test_the_problem_survives_a_round_trip_as_json():
     text = problem_to_json(problem)
     assert problem_to_json(problem_from_json(text)) == text
     assert problem.limits.max_vcpus == pytest.approx(64.0)
+
+
+def test_spot_offers_have_the_price_of_the_moment_and_no_stock_above_their_maximum():
+    spot = make_offer("large")
+    spot = dataclasses.replace(spot, max_price_usd_per_s=2.0 * spot.price_usd_per_s)
+    running = OfferFleet("large", 3, (10.0,), 1)
+    fleet = FleetState((running,))
+    cheap = at_spot_prices((spot,), {"large": 0.5 * spot.price_usd_per_s}, fleet)[0]
+    assert (cheap.price_usd_per_s, cheap.stock) == (0.5 * spot.price_usd_per_s, spot.stock)
+    dear = at_spot_prices((spot,), {"large": 5.0 * spot.price_usd_per_s}, fleet)[0]
+    assert (dear.price_usd_per_s, dear.stock) == (2.0 * spot.price_usd_per_s, 3)
+    assert at_spot_prices((spot,), {}, fleet) == (spot,)
+
+
+def test_problems_carry_the_price_of_the_moment():
+    subject = situation()
+    price = 0.25 * OFFERS[1].price_usd_per_s
+    observation = dataclasses.replace(seen(START_S, []), spot_price_usd_per_s={"large": price})
+    problem = problem_at(subject, START_S, observation)
+    assert problem.offer("large").price_usd_per_s == price
+    assert problem.offer("small") == OFFERS[0]

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from markopt.core import Limits, Plan, Problem, PurchaseOption, Slo, SloWindow
-from markopt.errors import ConfigError, Infeasible, PlanningError
+from markopt.errors import ConfigError, Infeasible, PlanningError, SolverFailed
 from markopt.planning import Greedy, Program, evaluate_plan
-from markopt.planning.program.ladder import climb, round_up
+from markopt.planning.program.ladder import round_up
 from markopt.planning.program.presolve import undominated_offers
 from markopt.planning.program.solver import SolverOptions, solve_model, write_model
 from tests.planning.problems import (
@@ -285,9 +285,14 @@ def test_default_settings_stay_close_to_the_exact_program() -> None:
 
 def test_greedy_takes_over_where_the_solver_gives_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     base = problem(EIGHT, np.full((1, 6), 100.0), with_function=function())
-    monkeypatch.setattr("markopt.planning.program.planner.climb", lambda *_: None)
+
+    def fails(*_, **__):
+        raise SolverFailed("no plan")
+
+    monkeypatch.setattr("markopt.planning.program.planner.search", fails)
     plan = Program().plan(base)
     assert plan.rung == "greedy"
+    assert "no plan" in plan.reason
     assert (plan.targets == Greedy().plan(base).targets).all()
     none = problem([offer("c5.large", stock=0)], np.full((1, 6), 100.0), with_function=function())
     assert Program().plan(none).rung == "hold"
@@ -298,9 +303,8 @@ def test_rounded_relaxation_keeps_every_row() -> None:
     paths = walk_paths(rng, samples=30, horizon=8, start_rps=400.0)
     base = problem(EIGHT, paths, ready={"c5.large": 3}, with_function=function())
     built = Program().build(base)
-    no_search = SolverOptions(max_nodes=0, time_limit_s=0.0)
-    solution = climb(built, no_search)
-    assert solution is None or solution.rung in ("rounded", "incumbent")
+    hurried = Program(max_nodes=0, time_limit_s=0.0).plan(base)
+    assert hurried.rung in ("rounded", "incumbent", "greedy", "hold")
     relaxed = solve_model(built.model, SolverOptions(), relaxed=True, scale=100.0)
     assert relaxed.values is not None
     values = round_up(built, relaxed.values)

@@ -19,8 +19,7 @@ from markopt.evaluation.backtest.summary import (
     timing,
 )
 from markopt.evaluation.backtest.tables import markdown
-from markopt.evaluation.folder import json_text, replace_text
-from markopt.evaluation.tabulation import csv_text
+from markopt.evaluation.folder import csv_text, json_text, replace_text
 
 BY_STEP, STRETCH = "backtest.csv", "stretch.csv"
 SUMMARY, TIMING, TABLE, CONFIG = "summary.json", "timing.json", "table.md", "config.yaml"

@@ -14,8 +14,7 @@ from markopt.errors import DataError
 from markopt.evaluation.characterization.findings import Finding, as_document
 from markopt.evaluation.characterization.study import Characterization, Row
 from markopt.evaluation.characterization.tables import findings_markdown, options_markdown
-from markopt.evaluation.folder import json_text, replace_text
-from markopt.evaluation.tabulation import csv_text
+from markopt.evaluation.folder import csv_text, json_text, replace_text
 
 CHARACTERIZATION_SCHEMA = "markopt.characterization/1"
 CHARACTERIZATION, FINDINGS, TABLE = "characterization.csv", "findings.json", "table.md"

@@ -114,6 +114,85 @@ def spill(episode: EpisodeFiles) -> Figure:
     return {"data": data, "layout": sheet}
 
 
+REGRETS = {
+    "realized_greedy_usd": ("Greedy", style.ORANGE, "dot"),
+    "realized_plan_usd": ("The plan", style.BLUE, "solid"),
+    "hindsight_usd": ("Same planner, demand known", style.GREEN, "dash"),
+    "foresight_usd": ("Clairvoyant bound", style.BLACK, "dashdot"),
+}
+"""Columns of ``regret.csv`` at the demand that came: name, color, dash."""
+
+
+def regret(episode: EpisodeFiles) -> Figure:
+    """Cost of each judged decision over its look-ahead, at the demand that came."""
+    table = episode.regret
+    if table is None:
+        raise ValueError("an episode without judged decisions has no regret to draw")
+    begin_s = float(episode.summary["span_s"]["start"])
+    hours_in = style.thinned((table["time_s"] - begin_s) / 3600.0, how="first", digits=7)
+    data = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": name,
+            "x": hours_in,
+            "y": style.thinned(table[column]),
+            "line": {"color": shade, "width": 1.4, "dash": dash},
+        }
+        for column, (name, shade, dash) in REGRETS.items()
+        if table[column].notna().any()
+    ]
+    return {"data": data, "layout": style.layout("USD", yaxis={"rangemode": "tozero"})}
+
+
+LOSSES = {
+    "forecast": "Forecast error",
+    "interruptions": "Interruptions",
+    "launch_delay": "Launch delay",
+    "capacity_profile": "Capacity profile",
+    "within_interval": "Within the interval",
+    "solver_gap": "Solver gap",
+    "rest": "Rules and loop",
+    "integrality": "Whole instances",
+    "bound_slack": "Slack of the bound",
+}
+"""Parts of ``attribution.csv`` in words."""
+
+
+def attribution(episode: EpisodeFiles) -> Figure:
+    """From the bill down to the clairvoyant bound, part by part."""
+    table = episode.attribution
+    if table is None:
+        raise ValueError("an episode whose loss was not attributed has no parts to draw")
+    bill = float(episode.summary["cost_usd"]["total"])
+    usd = [float(value) for value in table["usd"]]
+    names = ["Bill", *(LOSSES.get(part, part) for part in table["part"]), "Clairvoyant bound"]
+    shown = [bill, *(-value for value in usd), 0.0]
+    texts = [bill, *usd, float(episode.summary["clairvoyant_bound_usd"])]
+    data = [
+        {
+            "type": "waterfall",
+            "orientation": "h",
+            "y": names,
+            "x": shown,
+            "measure": ["absolute", *(["relative"] * len(usd)), "total"],
+            "text": [f"{value:.3g}" if abs(value) >= 0.0005 else "0" for value in texts],
+            "textposition": "outside",
+            "cliponaxis": False,
+            "decreasing": {"marker": {"color": style.BLUE}},
+            "increasing": {"marker": {"color": style.ORANGE}},
+            "totals": {"marker": {"color": style.MUTED}},
+            "connector": {"line": {"color": style.GRID, "width": 1}},
+            "hovertemplate": "%{y}: %{text} USD<extra></extra>",
+        }
+    ]
+    sheet = style.layout(
+        "", x_title="USD", hovermode="closest", showlegend=False, yaxis={"autorange": "reversed"}
+    )
+    sheet["margin"] = {**sheet["margin"], "t": 12}
+    return {"data": data, "layout": sheet}
+
+
 def cost_by_kind(episode: EpisodeFiles) -> Figure:
     """The bill by kind, as bars."""
     costs = {k: v for k, v in episode.summary["cost_usd"].items() if k != "total"}

@@ -11,6 +11,7 @@ from markopt.errors import DataError
 from markopt.evaluation.backtest.results import BY_STEP as BACKTEST
 from markopt.evaluation.backtest.results import read_backtest
 from markopt.evaluation.characterization.results import FINDINGS, read_characterization
+from markopt.evaluation.explanations import read_explanations
 from markopt.evaluation.folder import replace_text
 from markopt.evaluation.report import (
     backtest_page,
@@ -109,6 +110,45 @@ def _section(identity: str, title: str, note: str, figure: Any, **more: Any) -> 
     return {"id": identity, "title": title, "note": note, "figure": figure, "half": False, **more}
 
 
+def _regret_sections(episode: EpisodeFiles) -> list[Section]:
+    """Return the section on single decisions, where any was judged."""
+    means, table = episode.summary.get("regret"), episode.regret
+    if means is None or table is None or not len(table):
+        return []
+    minutes = float(table["intervals"].max()) * episode.summary["span_s"]["interval"] / 60.0
+    shown = [
+        f"{words} {means[key]:.4g} USD"
+        for key, words in (
+            ("realized_plan_usd", "the plan"),
+            ("realized_greedy_usd", "greedy's on the same problem"),
+            ("hindsight_usd", "the same planner's, had it known the demand"),
+            ("foresight_usd", "the clairvoyant bound's schedule"),
+        )
+        if means[key] is not None
+    ]
+    note = (
+        f"What each plan costs over the {minutes:g} min that it looks ahead, at the demand that "
+        f"came and without planning again. Mean of {means['decisions']} decisions: "
+        f"{', '.join(shown)}."
+    )
+    return [_section("regret", "Regret per decision", note, episode_figures.regret(episode))]
+
+
+def _attribution_sections(episode: EpisodeFiles) -> list[Section]:
+    """Return the section on where the loss comes from, where that was asked for."""
+    table = episode.attribution
+    if table is None:
+        return []
+    loss_usd = float(table["usd"].sum())
+    note = (
+        f"The {loss_usd:.4g} USD above the clairvoyant bound, by re-runs on the same arrivals that "
+        "make one more part perfect each. Which part comes first matters; the reverse order is in "
+        "attribution.csv."
+    )
+    figure = episode_figures.attribution(episode)
+    return [_section("attribution", "Where the loss comes from", note, figure)]
+
+
 def _episode_sections(episode: EpisodeFiles) -> list[Section]:
     slo = episode.summary["slo"]
     return [
@@ -158,6 +198,8 @@ def _episode_sections(episode: EpisodeFiles) -> list[Section]:
             episode_figures.planning(episode),
             half=True,
         ),
+        *_regret_sections(episode),
+        *_attribution_sections(episode),
     ]
 
 
@@ -218,6 +260,7 @@ def _episode_context(episode: EpisodeFiles) -> dict[str, Any]:
         "sections": _episode_sections(episode),
         "decisions": list(reversed(episode.last_decisions)),
         "decision_count": episode.decision_count,
+        "explanations": read_explanations(episode.folder),
         "begin_s": summary["span_s"]["start"],
         "rungs": summary["planner"]["rungs"],
     }

@@ -124,7 +124,7 @@ class Assembly:
         fleet, at = self.fleet, self.tree.interval[None, :]
         shape = (len(fleet.offers), self.tree.cells)
         horizon = self.statement.problem.horizon
-        whole = self.statement.settings.integer_intervals or horizon
+        whole = self.statement.whole_intervals
         most = np.broadcast_to(self.most[:, None], shape)
         launch_usd, ready_usd = fleet_costs(self.statement)
         launch = self.builder.add_columns(

@@ -41,26 +41,31 @@ class Capacity:
 
     def add_rows(self, assembly: Assembly) -> None:
         """Add a row per state and cell."""
-        noticed = np.zeros(assembly.tree.cells)
-        noticed[0] = assembly.fleet.noticed_rps
+        capacity = assembly.capacity
+        noticed = np.zeros(capacity.shape)
+        noticed[:, 0] = assembly.fleet.noticed_rps
         worth = assembly.fleet.mu[:, None] * assembly.statement.available
-        for state in range(len(worth)):
-            rows = assembly.cell_rows("capacity", lower=noticed, upper=noticed)
-            assembly.builder.put(rows, assembly.capacity[state], 1.0)
-            assembly.put_ready(rows, -worth[state])
+        first = assembly.builder.add_rows(
+            "capacity", noticed.size, lower=noticed.ravel(), upper=noticed.ravel()
+        )
+        rows = first + np.arange(noticed.size).reshape(noticed.shape)
+        assembly.builder.put(rows, capacity, 1.0)
+        state, offer, cell = np.nonzero(worth)  # what is out in a state has no entry
+        assembly.builder.put(
+            rows[state, cell], assembly.ready[offer, cell], -worth[state, offer, cell]
+        )
 
 
 @dataclass(frozen=True)
 class ExpectedSpill:
-    """s[m,c] >= E(D - eta C)+ by cuts over sorted scenarios; fewer of them for rare states."""
+    """s[m,c] >= E(D - eta C)+ by cuts over sorted scenarios, the same ones in every state."""
 
     cut_count: int
 
     def add_rows(self, assembly: Assembly) -> None:
         """Add the cuts of every state."""
-        for state, count in enumerate(cuts_by_state(assembly, self.cut_count)):
-            cuts = spill_cuts(assembly.demand, count, assembly.limit_rps[state])
-            put_cuts(assembly, "spill_cut", cuts, assembly.spill[state], state)
+        cuts = spill_cuts(assembly.demand, self.cut_count, assembly.limit_rps.max(axis=0))
+        put_cuts(assembly, "spill_cut", cuts, assembly.spill)
 
 
 @dataclass(frozen=True)
@@ -84,36 +89,27 @@ class WarmFunctions:
         excess_usd = own.excess_usd * assembly.interval_s
         excess = builder.add_columns("excess", assembly.spill.shape, cost=excess_usd * weight)
         assembly.excess = excess
-        if priced:
-            assembly.warm = builder.add_columns(
-                "warm",
-                (tree.cells,),
-                cost=own.warm_usd * tree.probability,
-                upper=float(own.warm_limit),
+        if not priced:
+            at_hand = Cuts(
+                cuts.interval, cuts.level - cuts.weight * limit_rps, cuts.slope, cuts.weight
             )
-        for state, count in enumerate(cuts_by_state(assembly, self.cut_count)):
-            own_cuts = excess_cuts(assembly.demand, count, 0.0 if priced else limit_rps)
-            level = own_cuts.level - (0.0 if priced else own_cuts.weight * limit_rps)
-            at_hand = Cuts(own_cuts.interval, level, own_cuts.slope, own_cuts.weight)
-            rows = put_cuts(assembly, "excess_cut", at_hand, excess[state], state)
-            if assembly.warm is not None:
-                served = own_cuts.weight * own.warm_rps
-                builder.put(rows, assembly.warm[own_cuts.interval], served)
+            put_cuts(assembly, "excess_cut", at_hand, excess)
+            return
+        assembly.warm = builder.add_columns(
+            "warm", (tree.cells,), cost=own.warm_usd * tree.probability, upper=float(own.warm_limit)
+        )
+        rows = put_cuts(assembly, "excess_cut", cuts, excess)
+        builder.put(rows, assembly.warm[cuts.interval], cuts.weight * own.warm_rps)
 
 
-def cuts_by_state(assembly: Assembly, cut_count: int) -> list[int]:
-    """Return the cuts that each state gets: what leaving some out costs is weighted with it."""
-    probability = assembly.states.probability
-    share = np.sqrt(probability / max(float(probability.max()), 1e-12))
-    return [int(count) for count in np.maximum(np.ceil(share * cut_count), 3)]
-
-
-def put_cuts(assembly: Assembly, name: str, cuts: Cuts, short: Indices, state: int) -> Indices:
-    """Add ``short >= level - slope C`` and return the rows."""
-    count = len(cuts.level)
-    rows = assembly.builder.add_rows(name, count, lower=cuts.level) + np.arange(count)
-    assembly.builder.put(rows, short[cuts.interval], 1.0)
-    assembly.builder.put(rows, assembly.capacity[state, cuts.interval], cuts.slope)
+def put_cuts(assembly: Assembly, name: str, cuts: Cuts, short: Indices) -> Indices:
+    """Add ``short >= level - slope C`` in every state and return the rows, (states, cuts)."""
+    shape = (len(short), len(cuts.level))
+    level = np.broadcast_to(cuts.level, shape)
+    first = assembly.builder.add_rows(name, level.size, lower=level.ravel())
+    rows = first + np.arange(level.size).reshape(shape)
+    assembly.builder.put(rows, short[:, cuts.interval], 1.0)
+    assembly.builder.put(rows, assembly.capacity[:, cuts.interval], cuts.slope)
     return rows
 
 
@@ -186,23 +182,20 @@ class ChanceOverPaths:
         count = statement.spared_paths
         if count is None or count == 0 or assembly.short is None:
             return
-        q, _ = statement.by_scenario
         cells = assembly.tree.cell_of[assembly.tree.leaf_of]
-        level = statement.levels_rps.max(axis=0)[cells]
-        path, at = np.nonzero(q > np.maximum(level, 0.0) + 1e-9)
-        if not len(path):
-            return
-        broken = builder.add_columns("broken", (len(q),), upper=1.0, integer=True)
+        broken = builder.add_columns("broken", (len(cells),), upper=1.0, integer=True)
         builder.put(builder.add_rows("broken", 1, upper=float(count)), broken, 1.0)
-        own, cell = assembly.own, cells[path, at]
+        own = assembly.own
         at_hand = 0.0 if assembly.warm is not None else own.warm_limit * own.warm_rps
-        kept = np.flatnonzero((statement.levels_rps > -np.inf).any(axis=1))
-        for state in kept.tolist():
-            first = builder.add_rows("path", len(path), lower=q[path, at] - at_hand)
-            rows = first + np.arange(len(path))
+        for state in np.flatnonzero((statement.levels_rps > -np.inf).any(axis=1)).tolist():
+            level = np.maximum(statement.levels_rps[state, cells], 0.0)
+            asked = statement.asked_by_path(state)
+            path, at = np.nonzero(asked > level + 1e-9)
+            first = builder.add_rows("path", len(path), lower=asked[path, at] - at_hand)
+            rows, cell = first + np.arange(len(path)), cells[path, at]
             _put_served(assembly, rows, np.full(len(path), state), cell)
             builder.put(rows, assembly.short[cell], 1.0)
-            builder.put(rows, broken[path], q[path, at] - np.maximum(level[path, at], 0.0))
+            builder.put(rows, broken[path], asked[path, at] - level[path, at])
 
 
 @dataclass(frozen=True)
@@ -220,17 +213,31 @@ class AccountLimits:
             first = assembly.builder.add_rows("stock", room.size, upper=room.ravel())
             own = first + np.arange(room.size).reshape(room.shape)
             assembly.put_billed(own, 1.0, bounded)
-        ones = np.ones(len(fleet.offers))
-        for pool, most in sorted(limits.max_instances_by_pool.items()):
-            inside = np.array([offer.pool == pool for offer in fleet.offers])
-            if inside.any():
-                _put_total(assembly, f"pool {pool}", float(most), ones * inside)
+        if limits.max_instances_by_pool:
+            _put_pools(assembly)
         if limits.max_vcpus is not None:
             _put_total(assembly, "vcpus", limits.max_vcpus, fleet.vcpus)
         if limits.max_launches_per_interval is not None:
             put_launch_limit(assembly, float(limits.max_launches_per_interval))
         if limits.max_terminations_per_interval is not None:
             put_termination_limit(assembly, float(limits.max_terminations_per_interval))
+
+
+def _put_pools(assembly: Assembly) -> None:
+    """Limit the billed count of every pool that has a quota."""
+    fleet, quotas = assembly.fleet, assembly.statement.problem.limits.max_instances_by_pool
+    pools = sorted({offer.pool for offer in fleet.offers} & set(quotas))
+    if not pools:
+        return
+    number = np.array([pools.index(o.pool) if o.pool in pools else -1 for o in fleet.offers])
+    inside = (number[None, :] == np.arange(len(pools))[:, None]).astype(np.float64)
+    most = np.maximum([float(quotas[pool]) for pool in pools], inside @ fleet.billed_now)
+    room = most[:, None] - (inside @ fleet.pending)[:, assembly.tree.interval]
+    first = [
+        assembly.cell_rows(f"pool {pool}", upper=own) for pool, own in zip(pools, room, strict=True)
+    ]
+    counted = np.flatnonzero(number >= 0)
+    assembly.put_billed(np.array(first)[number[counted]], 1.0, counted)
 
 
 def _put_total(assembly: Assembly, name: str, most: float, weight: np.ndarray) -> None:

@@ -55,8 +55,12 @@ class BuiltProgram:
 
     def capacity_rps(self, values: Array) -> Array:
         """Return C of a solution, (states, cells)."""
+        return self.served_rps(values[self.ready])
+
+    def served_rps(self, ready: Array) -> Array:
+        """Return the throughput of ready instances, (offers, cells), by state and cell."""
         fleet = self.statement.fleet
-        capacity = np.einsum("k,mkc,kc->mc", fleet.mu, self.statement.available, values[self.ready])
+        capacity = np.einsum("k,mkc,kc->mc", fleet.mu, self.statement.available, ready)
         capacity[:, 0] += fleet.noticed_rps
         return np.asarray(capacity, dtype=np.float64)
 

@@ -90,7 +90,9 @@ class ModelBuilder:
 
     def put(self, rows: Any, columns: Any, values: Any) -> None:
         """Set coefficients; the arguments broadcast. Set each place once."""
-        spread = np.broadcast_arrays(rows, columns, np.asarray(values, dtype=np.float64))
+        parts = [np.asarray(rows), np.asarray(columns), np.asarray(values, dtype=np.float64)]
+        shape = np.broadcast_shapes(*(part.shape for part in parts))
+        spread = [part if part.shape == shape else np.broadcast_to(part, shape) for part in parts]
         self._entries.append((spread[0].ravel(), spread[1].ravel(), spread[2].ravel()))
 
     def build(self, offset: float = 0.0) -> SparseModel:

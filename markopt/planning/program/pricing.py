@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 LIFETIMES = (3, 10, 30)
-CHEAPEST_OF_EACH = 4
+CHEAPEST_OF_EACH = 6
 
 
 def starting_offers(statement: Statement) -> Indices:
@@ -108,7 +108,7 @@ def advantage_usd(statement: Statement, part: Indices, found: Prices) -> Array:
         for back in range(delay):
             booting = tree.ancestors(back)
             there = np.flatnonzero(booting >= 0)
-            np.subtract.at(profit, (slice(None), booting[there]), standing[np.ix_(offers, there)])
+            np.subtract.at(profit.T, booting[there], standing[np.ix_(offers, there)].T)
         useful = tree.interval + delay <= last
         if useful.any():
             best[offers] = profit[:, useful].max(axis=1)

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from markopt.errors import SolverFailed
 from markopt.planning.program.builder import BuiltProgram, build_program
 from markopt.planning.program.ladder import Solution, rounded_solution, whole_solution
 from markopt.planning.program.pricing import advantage_usd, prices, starting_offers
+from markopt.planning.program.rounding import rounded_until, roundings
 from markopt.planning.program.solver import Session, SolverAnswer, SolverOptions
 from markopt.planning.program.tightening import Tightening
 from markopt.planning.statement import Statement
@@ -18,12 +20,14 @@ from markopt.planning.statement import Statement
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-FIRST_CUTS = 5
+FIRST_CUTS = 3
 CUT_ROUNDS = 25
 PRICE_ROUNDS = 20
 ENTERING = 6
 WHOLE_ROUNDS = 4
 RELAXED_SHARE = 0.1  # of the gap, what cuts may leave open in the relaxation
+CUT_SHARE = 0.1  # of the gap, what cuts may leave open at a whole-number plan
+WHOLE_SHARE = 0.9  # of the gap, for the tree search: the rest is what cuts leave open
 WIDER = 1  # of the offers in the program, so many times as many join where the gap stays open
 
 
@@ -41,18 +45,18 @@ class _Relaxed:
 
 def search(
     statement: Statement, options: SolverOptions, *, price_offers: bool
-) -> tuple[BuiltProgram, Solution] | None:
+) -> tuple[BuiltProgram, Solution]:
     """Return the best plan found and the program that it solves, over the offers that matter.
 
     Without ``price_offers`` all offers are in the program from the start: terms may tie offers
     together in ways that prices do not tell.
+
+    Raises:
+        SolverFailed: neither whole numbers nor a rounded relaxation gave a plan; the text says why.
     """
     search_ = _Search(statement, options)
     everything = np.arange(len(statement.offers))
-    relaxed = search_.relax(starting_offers(statement) if price_offers else everything)
-    if relaxed is None:
-        return None
-    return search_.whole(relaxed)
+    return search_.whole(search_.relax(starting_offers(statement) if price_offers else everything))
 
 
 class _Search:
@@ -63,11 +67,12 @@ class _Search:
             None if options.time_limit_s is None else time.monotonic() + options.time_limit_s
         )
 
-    def relax(self, numbers: Indices) -> _Relaxed | None:
+    def relax(self, numbers: Indices) -> _Relaxed:
         """Solve the relaxation over all offers, with few of them in the program."""
+        found: _Relaxed | None = None
         while True:
-            found = self._relaxed_part(numbers)
-            if found is None or len(numbers) == len(self.statement.offers):
+            found = self._relaxed_part(numbers, found)
+            if len(numbers) == len(self.statement.offers):
                 return found
             outside = np.setdiff1d(np.arange(len(self.statement.offers)), numbers)
             objective = found.answer.objective or 0.0
@@ -77,28 +82,35 @@ class _Search:
             best = paying[np.argsort(-found.advantage[paying], kind="stable")][:ENTERING]
             numbers = np.union1d(numbers, best)
 
-    def _relaxed_part(self, numbers: Indices) -> _Relaxed | None:
+    def _relaxed_part(self, numbers: Indices, before: _Relaxed | None) -> _Relaxed:
+        """Solve the relaxation over some offers; ``before``, over fewer, tells where to cut.
+
+        Raises:
+            SolverFailed: there is no optimum.
+        """
         part = self.statement.of(numbers)
         built = build_program(part, FIRST_CUTS)
         session = Session(built.model, self.options, self.scale)
         tightening = Tightening(built, session)
+        if before is not None and before.answer.values is not None:
+            values, ready = before.answer.values, np.zeros(built.ready.shape)
+            ready[np.searchsorted(numbers, before.numbers)] = values[before.built.ready]
+            warm = before.built.warm_environments(values)
+            tightening.cut_at(built.served_rps(ready), warm * part.own.warm_rps)
         for _ in range(CUT_ROUNDS):
             self._limit_time(session)
             answer = session.relaxed()
-            if answer.status != "optimal" or answer.values is None:
-                return None
+            if answer.status != "optimal" or answer.values is None or answer.row_duals is None:
+                raise SolverFailed(f"relaxation: {answer.raw}")
             open_usd = RELAXED_SHARE * self.options.relative_gap * abs(answer.objective or 0.0)
             if self._late() or not tightening.tighten(answer.values, open_usd):
                 break
-        if answer.row_duals is None:
-            return None
-        if len(numbers) < len(self.statement.offers):
+        advantage = np.zeros(len(self.statement.offers))
+        if len(numbers) < len(self.statement.offers) and answer.row_duals is not None:
             advantage = advantage_usd(self.statement, numbers, prices(built, answer.row_duals))
-        else:
-            advantage = np.zeros(len(numbers))
         return _Relaxed(numbers, built, session, tightening, answer, advantage)
 
-    def whole(self, relaxed: _Relaxed) -> tuple[BuiltProgram, Solution] | None:
+    def whole(self, relaxed: _Relaxed) -> tuple[BuiltProgram, Solution]:
         """Solve in whole numbers, over more offers while the plan is not proven.
 
         The relaxation bounds every plan; where that proves too little, so does the program over
@@ -114,41 +126,99 @@ class _Search:
             if len(outside):
                 beyond_usd = floor_usd + max(-float(advantage[outside].max()), 0.0)
             found = self._solve_whole(relaxed, floor_usd, beyond_usd)
-            if found is None or not len(outside) or self._proven(found[1]) or self._late():
+            if not len(outside) or self._proven(found[1]) or self._late():
                 return found
             close = order[np.isin(order, outside)][: WIDER * len(relaxed.numbers)]
-            wider = self._relaxed_part(np.union1d(relaxed.numbers, close))
-            if wider is None:
+            try:
+                relaxed = self._relaxed_part(np.union1d(relaxed.numbers, close), relaxed)
+            except SolverFailed:
                 return found
-            relaxed = wider
 
-    def _proven(self, found: Solution) -> bool:
-        allowed = self.options.relative_gap * abs(found.objective_usd)
-        return found.bound_usd is not None and found.objective_usd - found.bound_usd <= allowed
-
-    def _solve_whole(
-        self, relaxed: _Relaxed, floor_usd: float, beyond_usd: float
-    ) -> tuple[BuiltProgram, Solution] | None:
-        """Solve and cut until the gap is closed; the bound speaks of all offers."""
-        built, session = relaxed.built, relaxed.session
+    def _rounded(self, relaxed: _Relaxed, floor_usd: float) -> Solution | None:
+        """Return the best whole-number plan near the relaxed one; None: none keeps the limits."""
         best: Solution | None = None
-        for _ in range(WHOLE_ROUNDS):
-            self._limit_time(session)
-            answer = session.whole()
-            if answer.values is None:
-                break
-            bound = floor_usd if answer.bound is None else min(answer.bound, beyond_usd)
-            found = whole_solution(built, replace(answer, bound=max(bound, floor_usd)))
+        if relaxed.answer.values is None:
+            return None
+        for columns, values in roundings(relaxed.built, relaxed.answer.values):
+            self._limit_time(relaxed.session)
+            answer = relaxed.session.fixed(columns, values)
+            if answer.status != "optimal" or answer.values is None:
+                continue
+            found = self._rung(whole_solution(relaxed.built, replace(answer, bound=floor_usd)))
             if best is None or found.objective_usd < best.objective_usd:
                 best = found
             if self._proven(best) or self._late():
+                return best
+            # A tree search will look around here: cuts that are exact here save it a second round.
+            relaxed.tightening.tighten(answer.values, CUT_SHARE * self._allowed_usd(best))
+        dived = self._dived(relaxed, floor_usd)
+        if dived is not None and (best is None or dived.objective_usd < best.objective_usd):
+            return dived
+        return best
+
+    def _dived(self, relaxed: _Relaxed, floor_usd: float) -> Solution | None:
+        """Round an interval at a time, and let the later ones answer before they are rounded."""
+        built, values = relaxed.built, relaxed.answer.values
+        if values is None or not built.ready.size:
+            return None
+        answer = relaxed.answer
+        for interval in range(built.statement.whole_intervals):
+            columns, whole = rounded_until(built, values, interval)
+            answer = relaxed.session.fixed(columns, whole)
+            if answer.status != "optimal" or answer.values is None or self._late():
+                return None
+            values = answer.values
+        return self._rung(whole_solution(built, replace(answer, bound=floor_usd)))
+
+    def _rung(self, rounded: Solution) -> Solution:
+        """Return a rounded plan under its name: proven within the gap it is as good as any."""
+        return replace(rounded, rung="optimal" if self._proven(rounded) else "rounded")
+
+    def _proven(self, found: Solution) -> bool:
+        if found.bound_usd is None:
+            return False
+        return found.objective_usd - found.bound_usd <= self._allowed_usd(found)
+
+    def _allowed_usd(self, found: Solution) -> float:
+        return self.options.relative_gap * abs(found.objective_usd)
+
+    def _solve_whole(
+        self, relaxed: _Relaxed, floor_usd: float, beyond_usd: float
+    ) -> tuple[BuiltProgram, Solution]:
+        """Solve and cut until the gap is closed; the bound speaks of all offers."""
+        built, session = relaxed.built, relaxed.session
+        best = self._rounded(relaxed, floor_usd)
+        if best is not None:
+            if self._proven(best):
+                return built, best
+            session.start_from(best.values)
+        share, bound_usd = WHOLE_SHARE, floor_usd
+        for _ in range(WHOLE_ROUNDS):
+            self._limit_time(session)
+            answer = session.whole(share)
+            if answer.bound is not None:
+                bound_usd = max(bound_usd, min(answer.bound, beyond_usd))
+            if answer.values is None:
+                if best is not None and best.rung == "rounded":
+                    raw = f"{answer.raw}, then relaxation: {best.solver_status}"
+                    best = replace(best, solver_status=raw)
                 break
-            allowed = self.options.relative_gap * abs(best.objective_usd)
-            if not relaxed.tightening.tighten(answer.values, 0.25 * allowed):
+            found = whole_solution(built, answer)
+            if best is None or found.objective_usd < best.objective_usd:
+                best = found
+            best = replace(best, bound_usd=min(bound_usd, best.objective_usd))
+            best = replace(best, rung="optimal" if self._proven(best) else "incumbent")
+            if best.rung == "optimal" or self._late():
                 break
+            if not relaxed.tightening.tighten(answer.values, CUT_SHARE * self._allowed_usd(best)):
+                share *= 0.5
         if best is None:
             rounded = rounded_solution(built, relaxed.answer, answer.raw)
-            return None if rounded is None else (built, rounded)
+            if rounded is None:
+                raise SolverFailed(
+                    f"whole numbers: {answer.raw}; relaxation, rounded up: breaks a limit"
+                )
+            return built, rounded
         return built, best
 
     def _limit_time(self, session: Session) -> None:

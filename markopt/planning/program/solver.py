@@ -22,6 +22,8 @@ SWITCHED_OFF = (
     "mip_detect_symmetry",
 )
 
+DEVEX = 1
+
 Status = Literal["optimal", "limit", "infeasible", "unbounded", "failed"]
 
 
@@ -61,7 +63,11 @@ class Session:
         import highspy
 
         self._highspy, self._model, self._scale = highspy, model, scale
+        self._options = options
         self._highs = _new_highs(highspy, options)
+        # Relaxations are solved again and again from their last basis: devex, without presolve.
+        self._highs.setOptionValue("presolve", "off")
+        self._highs.setOptionValue("simplex_dual_edge_weight_strategy", DEVEX)
         lp = _highs_lp(highspy, model, relaxed=True, scale=scale)
         if self._highs.passModel(lp) == highspy.HighsStatus.kError:
             raise SolverFailed(
@@ -71,8 +77,7 @@ class Session:
 
     def relaxed(self) -> SolverAnswer:
         """Solve without integrality; the answer has the rows' duals."""
-        self._highs.run()
-        answer = _answer(self._highspy, self._highs, mip=False, scale=self._scale)
+        answer = self._run(mip=False)
         if answer.values is None:
             return answer
         duals = np.array(self._highs.getSolution().row_dual) / self._scale
@@ -98,19 +103,52 @@ class Session:
             values,
         )
 
+    def fixed(self, columns: NDArray[np.int64], values: NDArray[np.float64]) -> SolverAnswer:
+        """Solve the relaxation with some columns fixed; their bounds are put back afterwards."""
+        count, own = len(columns), columns.astype(np.int32)
+        self._highs.changeColsBounds(count, own, values, values)
+        try:
+            return self.relaxed()
+        finally:
+            lower, upper = self._model.lower[columns], self._model.upper[columns]
+            self._highs.changeColsBounds(count, own, lower, upper)
+
+    def start_from(self, values: NDArray[np.float64]) -> None:
+        """Give the whole-number solve a solution to start from."""
+        solution = self._highspy.HighsSolution()
+        solution.col_value = values.tolist()
+        self._highs.setSolution(solution)
+
     def limit_time(self, seconds: float) -> None:
         """Let every solve from now on take at most so long."""
         self._highs.setOptionValue("time_limit", self._highs.getRunTime() + max(seconds, 0.0))
 
-    def whole(self) -> SolverAnswer:
-        """Solve with integrality."""
+    def whole(self, share: float) -> SolverAnswer:
+        """Solve with integrality, to this share of the relative gap."""
         whole = np.flatnonzero(self._model.integer).astype(np.int32)
         if not len(whole):
             return self.relaxed()
         kinds = np.full(len(whole), int(self._highspy.HighsVarType.kInteger), dtype=np.uint8)
         self._highs.changeColsIntegrality(len(whole), whole, kinds)
-        self._highs.run()
-        return _answer(self._highspy, self._highs, mip=True, scale=self._scale)
+        self._highs.setOptionValue("presolve", "choose")
+        self._highs.setOptionValue("mip_rel_gap", share * self._options.relative_gap)
+        return self._run(mip=True)
+
+    def _run(self, *, mip: bool) -> SolverAnswer:
+        """Solve; a solver that breaks down is taken for one without an answer."""
+        try:
+            self._highs.run()
+            answer = _answer(self._highspy, self._highs, mip=mip, scale=self._scale)
+        except (RuntimeError, MemoryError, ValueError) as error:
+            # What HiGHS throws in C++ arrives as one of these.
+            raw = " ".join(str(error).split()) or type(error).__name__
+            return SolverAnswer("failed", raw, None, None, None)
+        values = answer.values
+        count = len(self._model.cost)
+        if values is None or (len(values) == count and bool(np.isfinite(values).all())):
+            return answer
+        raw = f"{answer.raw}, without a usable point"
+        return SolverAnswer("failed", raw, None, None, None)
 
 
 def solve_model(

@@ -27,11 +27,7 @@ class Tightening:
         self._mass = np.cumsum(demand.p, axis=0)
 
     def tighten(self, values: Array, tolerance_usd: float) -> bool:
-        """Add what ``values`` violate by more than ``tolerance_usd`` in all; False: nothing.
-
-        Lines that bend within an instance of the solution's capacity are added too: the whole
-        solution will lie there.
-        """
+        """Add what ``values`` violate by more than ``tolerance_usd`` in all; False: nothing."""
         built = self._built
         own, seconds = built.statement.own, built.statement.problem.interval_s
         weight = built.statement.states.probability[:, None] * seconds
@@ -55,6 +51,15 @@ class Tightening:
         if built.excess is not None:
             self._add(built.excess, beyond, excess_short > least, warm_rps=warm_rps)
         return True
+
+    def cut_at(self, capacity: Array, warm_rps: Array) -> None:
+        """Add the cuts that are exact at these capacities, (states, cells), and warm functions."""
+        everywhere = np.ones(capacity.shape, dtype=bool)
+        _, number = self._spill(capacity)
+        self._add(self._built.spill, number, everywhere, warm_rps=None)
+        if self._built.excess is not None:
+            _, beyond = self._excess(capacity, warm_rps)
+            self._add(self._built.excess, beyond, everywhere, warm_rps=warm_rps)
 
     def _spill(self, capacity: Array) -> tuple[Array, Indices]:
         """Return exact expected spill, (states, cells), and how many scenarios are short."""

@@ -84,7 +84,7 @@ class CvxpyModel:
 
     def whole_cells(self) -> int:
         """Return how many cells, the first ones, have whole numbers of instances."""
-        within = self.first.settings.integer_intervals or self.first.problem.horizon
+        within = self.first.whole_intervals
         return 0 if self.relaxed else int((self.tree.interval < within).sum())
 
     def _counts(self, offers: int) -> Any:
@@ -251,6 +251,6 @@ def shape_of(statement: Statement) -> Hashable:
         limits.max_terminations_per_interval is None,
         tuple(sorted(limits.max_instances_by_pool)),
         (statement.own.has_excess, is_priced(statement)),
-        (settings.integer_intervals, risk.measure, risk.joint),
+        (statement.whole_intervals, risk.measure, risk.joint),
         tuple((name, repr(term)) for name, term in settings.terms.items()),
     )

@@ -140,7 +140,7 @@ class _Compiled:
         cvxpy, model = self.model.cvxpy, self.model
         _run(self.problem, cvxpy.CLARABEL, {})
         bound = float(self.problem.value)
-        within = statement.settings.integer_intervals or statement.problem.horizon
+        within = statement.whole_intervals
         whole = statement.tree.interval < within
         for parameter, count in ((self.launched, model.launch), (self.kept, model.ready)):
             up = np.where(whole, np.ceil(count.value - 1e-6), count.value)

@@ -38,7 +38,7 @@ def add_promise_over_paths(model: CvxpyModel) -> None:
 def _asked_rps(statement: Statement, state: int) -> np.ndarray:
     """Return the required throughput by path and interval; none where the state is left out."""
     kept = bool((statement.levels_rps[state] > -np.inf).any())
-    return np.asarray(statement.by_scenario[0] * float(kept))
+    return np.asarray(statement.asked_by_path(state) * float(kept))
 
 
 def add_cone(model: CvxpyModel) -> None:

@@ -89,7 +89,7 @@ class PulpModel:
 
     def _counts(self, name: str) -> dict[Key, Any]:
         at = self.statement.tree.interval
-        within = self.statement.settings.integer_intervals or self.statement.problem.horizon
+        within = self.statement.whole_intervals
         kinds = [self.pulp.LpInteger if at[c] < within else self.pulp.LpContinuous
                  for c in self.cells]  # fmt: skip
         return {

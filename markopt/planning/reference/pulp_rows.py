@@ -30,15 +30,14 @@ def add_promise_over_paths(model: PulpModel) -> None:
     """Add the sample-average promise for the window: whole paths are broken, by binaries."""
     statement = model.statement
     spared, tree = statement.spared_paths, statement.tree
-    required = statement.by_scenario[0]
-    broken = model.variables("broken", len(required), whole=True)
+    broken = model.variables("broken", len(tree.leaf_of), whole=True)
     model.require(model.total(broken.values()) <= float(spared or 0))
     for variable in broken.values():
         variable.upBound = 1
     kept = [m for m in model.states if (statement.levels_rps[m] > -np.inf).any()]
-    for (w, t), asked in np.ndenumerate(required):
-        c = int(tree.cell_of[tree.leaf_of[w], t])
-        for m in kept:
+    for m in kept:
+        for (w, t), asked in np.ndenumerate(statement.asked_by_path(m)):
+            c = int(tree.cell_of[tree.leaf_of[w], t])
             serves = model.capacity[m, c] + model.warm_rps(c) + model.short[c,]
             model.require(serves >= float(asked) * (1 - broken[w,]))
 

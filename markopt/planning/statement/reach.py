@@ -1,14 +1,12 @@
-"""The largest throughput that can exist, and the misses that not even it prevents."""
+"""The largest throughput that can exist."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from markopt.planning.statement.demand import DemandData
 from markopt.planning.statement.fleet import FleetData
 from markopt.planning.statement.states import PoolStates
-from markopt.planning.statement.tree import ScenarioTree
 
 Array = NDArray[np.float64]
 
@@ -31,12 +29,3 @@ def capacity_in_reach(fleet: FleetData, states: PoolStates, horizon: int) -> Arr
         capacity = np.einsum("mkt,kt->mt", shares, count)
     capacity[:, 0] += fleet.noticed_rps
     return np.asarray(capacity, dtype=np.float64)
-
-
-def unavoidable_spill_rps(
-    fleet: FleetData, states: PoolStates, tree: ScenarioTree, demand: DemandData
-) -> Array:
-    """Return the expected spill of every cell at the largest capacity in reach."""
-    reach = capacity_in_reach(fleet, states, int(tree.interval[-1]) + 1)[:, tree.interval]
-    spill = np.array([demand.expected_spill_rps(capacity) for capacity in reach])
-    return np.asarray(states.probability @ spill, dtype=np.float64)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markopt.core import Offer, Problem
-from markopt.errors import ConfigError
+from markopt.errors import ConfigError, SolverFailed
 from markopt.planning.requirement import (
     REMIX_ROUNDS,
     candidate_offers,
@@ -25,7 +25,7 @@ from markopt.planning.statement.demand import DemandData, SpillUnits, demand_dat
 from markopt.planning.statement.fleet import FleetData, fleet_data
 from markopt.planning.statement.foresight import Spread, first_intervals, lead_time_problem
 from markopt.planning.statement.promise import promised_levels
-from markopt.planning.statement.reach import unavoidable_spill_rps
+from markopt.planning.statement.reach import capacity_in_reach
 from markopt.planning.statement.risk import Risk
 from markopt.planning.statement.spill import MissBudget, Spill, miss_budget, spill_terms
 from markopt.planning.statement.states import Interruptions, PoolStates, pool_states
@@ -47,8 +47,10 @@ class Statement:
 
     ``problem`` has the window's forecast. Columns of a formulation lie over (offer, cell), where a
     cell is a node of ``tree`` at an interval. ``levels_rps`` (states, cells) is the throughput
-    that the risk measure asks for, -inf where it asks for nothing; ``spared_paths`` how many paths
-    a sample-average promise over the whole window may break, None without one.
+    that the risk measure asks for, -inf where it asks for nothing, and at most ``reach_rps``, what
+    instances and warm functions could serve at all: what no decision can prevent is no shortage, at
+    its price it would drown what can be decided in the solver's gap. ``spared_paths`` is how many
+    paths a sample-average promise over the whole window may break, None without one.
     """
 
     problem: Problem
@@ -60,6 +62,7 @@ class Statement:
     own: Spill
     settings: Formulation
     levels_rps: Array
+    reach_rps: Array
     budget: MissBudget
     spared_paths: int | None = None
 
@@ -86,14 +89,29 @@ class Statement:
         """
         states, group = self.states.of(offers)
         levels = np.full((len(states.probability), self.tree.cells), -np.inf)
+        reach = np.zeros(levels.shape)
         np.maximum.at(levels, group, self.levels_rps)
+        np.maximum.at(reach, group, self.reach_rps)
         return replace(
             self,
             offers=tuple(self.offers[k] for k in offers.tolist()),
             fleet=self.fleet.of(offers),
             states=states,
             levels_rps=levels,
+            reach_rps=reach,
         )
+
+    @property
+    def whole_intervals(self) -> int:
+        """Intervals in whole instances: as set, or those before the paths are told apart."""
+        wanted = self.settings.integer_intervals
+        return self.tree.shared if wanted is None else wanted
+
+    def asked_by_path(self, state: int) -> Array:
+        """Return what every path asks for in a state, (scenarios, horizon), as far as in reach."""
+        cells = self.tree.cell_of[self.tree.leaf_of]
+        asked: Array = np.minimum(self.by_scenario[0], self.reach_rps[state, cells])
+        return asked
 
     @cached_property
     def penalty_usd(self) -> float:
@@ -128,12 +146,12 @@ class Formulation:
 
     DESIGN section 5; docs/formulation.md gives every symbol. ``headroom`` multiplies the demand
     paths. ``window`` intervals are looked ahead, at least the largest launch delay + 1 (None: the
-    whole forecast). ``integer_intervals`` of them are whole numbers (None: all), continuous after:
-    a continuous tail believes that it may keep a fraction of a large instance, and so never lets
-    the whole one go (docs/decisions/002). ``spill_weight`` multiplies the bill of a spilled
-    request: a spill also brings cold starts, and those the SLO monitor's extra instances
-    (docs/decisions/006). ``spill_units``: a shortage spills ``requests`` in proportion to demand,
-    or ``throughput`` (each counts Q(D)/D times).
+    whole forecast). ``integer_intervals`` of them are whole numbers, continuous after (None: as
+    long as nothing branches): a continuous tail believes that it may keep a fraction of a large
+    instance, and so never lets the whole one go (docs/decisions/002). ``spill_weight`` multiplies
+    the bill of a spilled request: a spill also brings cold starts, and those the SLO monitor's
+    extra instances (docs/decisions/006). ``spill_units``: a shortage spills ``requests`` in
+    proportion to demand, or ``throughput`` (each counts Q(D)/D times).
     ``recourse``: later decisions depend on nothing that is seen (``open_loop``), on everything
     from the next interval on (``wait_and_see``), or on what is seen once a launch of now is ready
     (``delayed``); paths are told apart in ``scenario_groups`` (of groups, at the second and later
@@ -215,15 +233,18 @@ class Formulation:
         demand = demand_data(stated, tree, mix, self.headroom, self.spill_units)
         levels_rps, spared_paths = promised_levels(self.risk, tree, states, demand)
         fleet = fleet_data(stated, offers)
+        reach = capacity_in_reach(fleet, states, stated.horizon)[:, tree.interval]
         least = np.zeros(tree.cells)
         if own.spill_misses > 0.0:
-            least = unavoidable_spill_rps(fleet, states, tree, demand) * own.spill_misses
+            spill = np.array([demand.expected_spill_rps(capacity) for capacity in reach])
+            least = (states.probability @ spill) * own.spill_misses
         budget = miss_budget(
             stated,
             tree.by_interval(demand.expected_rps),
             own,
             tree.by_interval(least * stated.interval_s),
         )
+        reach = reach + own.warm_limit * own.warm_rps
         return Statement(
             problem=stated,
             offers=tuple(offers),
@@ -233,7 +254,8 @@ class Formulation:
             demand=demand,
             own=replace(own, spill_usd=own.spill_usd * self.spill_weight),
             settings=self,
-            levels_rps=levels_rps,
+            levels_rps=np.minimum(levels_rps, reach),
+            reach_rps=reach,
             budget=budget,
             spared_paths=spared_paths,
         )
@@ -255,25 +277,27 @@ def settle_mix(
     formulation: Formulation,
     stated: Problem,
     offers: Sequence[Offer],
-    solve: Callable[[Statement], tuple[Answer, Array] | None],
-) -> Answer | None:
+    solve: Callable[[Statement], tuple[Answer, Array]],
+) -> Answer:
     """Solve, read the plan's mix, and solve again while required throughput moves.
 
     ``solve`` returns its answer and the ready instances of every offer, (offers,), summed over the
-    window; None ends the search.
+    window. Where a later round fails, the answer of the one before stands.
+
+    Raises:
+        SolverFailed: the first round failed.
     """
     mix: Mapping[str, float] = fleet_mix(stated, offers)
     mean_rps = stated.forecast.mean_rps() * formulation.headroom
-    for round_ in range(REMIX_ROUNDS):
-        solved = solve(formulation.state(stated, offers, mix))
-        if solved is None:
-            return None
-        answer, held = solved
+    answer, held = solve(formulation.state(stated, offers, mix))
+    for _ in range(REMIX_ROUNDS - 1):
         planned = mix_of(offers, np.where(held > 1e-6, held, 0.0)) if held.any() else mix
-        moved = remixed(
-            required_rps(stated, mean_rps, mix), required_rps(stated, mean_rps, planned)
-        )
-        if not moved or round_ == REMIX_ROUNDS - 1:
-            return answer
+        before, after = (required_rps(stated, mean_rps, each) for each in (mix, planned))
+        if not remixed(before, after):
+            break
         mix = planned
-    return None
+        try:
+            answer, held = solve(formulation.state(stated, offers, mix))
+        except SolverFailed:
+            break
+    return answer

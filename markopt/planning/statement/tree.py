@@ -40,6 +40,11 @@ class ScenarioTree:
         """Whether some decision depends on what was seen."""
         return len(self.cell_of) > 1
 
+    @property
+    def shared(self) -> int:
+        """Number of first intervals in which decisions are the same for all scenarios."""
+        return int(np.sum(np.bincount(self.interval) == 1)) if self.branches else self.cells
+
     def ancestor(self, cell: int, back: int) -> int:
         """Return the cell that lies ``back`` intervals before, -1 if that is before the start."""
         at = int(self.interval[cell]) - back

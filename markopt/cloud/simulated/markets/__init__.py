@@ -14,6 +14,10 @@ from markopt.cloud.simulated.markets.recorded_capacity import (
 )
 from markopt.cloud.simulated.markets.recorded_prices import RecordedPricesSettings
 from markopt.cloud.simulated.markets.scripted import ScriptedMarket, ScriptedSettings
+from markopt.cloud.simulated.markets.uninterrupted import (
+    UninterruptedMarket,
+    UninterruptedSettings,
+)
 
 __all__ = [
     "AvailabilityTrace",
@@ -30,6 +34,8 @@ __all__ = [
     "RecordedPricesSettings",
     "ScriptedMarket",
     "ScriptedSettings",
+    "UninterruptedMarket",
+    "UninterruptedSettings",
     "read_availability",
     "read_prices",
 ]
