@@ -16,7 +16,7 @@ from markopt.planning.program.search import search
 from markopt.planning.program.solver import Session, SolverOptions
 from markopt.planning.reference.solved import Solved
 from markopt.planning.statement import Formulation, Statement
-from tests.fuzzing import examples
+from tests.fuzzing import FUZZING, examples
 from tests.planning.statements import decisions, settings_of_all, statement_of
 
 GAP = 1e-6
@@ -27,7 +27,7 @@ PROVEN = ("optimal", "incumbent")
 FEW = {
     "deadline": None,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much],
-    "derandomize": True,
+    "derandomize": not FUZZING,
 }
 
 
@@ -64,7 +64,7 @@ def references(**keys: Any) -> list[CvxpyProgram | PulpProgram]:
 
 
 @pytest.mark.parametrize("which", [0, 1, 2], ids=["cvxpy", "pulp-cbc", "pulp-highs"])
-@settings(max_examples=examples(20), **FEW)
+@settings(max_examples=examples(10), **FEW)
 @given(decisions(), settings_of_all())
 def test_formulations_agree(which: int, base: Problem, chosen: dict[str, Any]) -> None:
     statement = statement_of(Formulation(**chosen), base)
@@ -119,7 +119,7 @@ EXACT_PLANNERS = {
 
 
 @pytest.mark.parametrize("name", sorted(EXACT_PLANNERS))
-@settings(max_examples=examples(15), **FEW)
+@settings(max_examples=examples(10), **FEW)
 @given(
     decisions(pooling=False),
     settings_of_all(recourse="open_loop", window=None, integer_intervals=None),
@@ -127,6 +127,11 @@ EXACT_PLANNERS = {
 def test_evaluator_recomputes_cost_limits_and_promises_of_every_plan(
     name: str, base: Problem, chosen: dict[str, Any]
 ) -> None:
+    spot_ready = any(base.fleet.of(o.name).ready for o in base.offers if not o.purchase.lasting)
+    if spot_ready:
+        # A cap may end an instance and launch another of its offer at once; counts do not tell.
+        terms = {key: term for key, term in chosen["terms"].items() if key != "diversification"}
+        chosen = chosen | {"terms": terms}
     planner = EXACT_PLANNERS[name]({"mip_rel_gap": GAP, "max_nodes": 200_000, **chosen})
     plan = planner.plan(base)
     if plan.rung not in PROVEN:

@@ -13,7 +13,7 @@ from markopt.planning.statement import CALM_SHARE, Statement
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
-Value = Callable[[Statement], Any]
+Value = Callable[..., Any]
 
 # Compiled models that are kept; one suffices while nothing but data changes.
 KEPT_MODELS = 4
@@ -112,7 +112,8 @@ class CvxpyModel:
         before = self.billed @ self.back(1)
         self.constraints.append(self.billed == before + now + self.launch - self.ended)
         for k in np.flatnonzero(fleet.m > fleet.d + 1).tolist():
-            kept = sum(self.back(back) for back in range(int(fleet.d[k]), int(fleet.m[k])))
+            backs = range(int(fleet.d[k]), int(fleet.m[k]))
+            kept = np.sum([self.back(back) for back in backs], axis=0)
             self.constraints.append(self.ready[k] >= self.launch[k] @ kept)
         for m in range(len(self.spill)):
             worth = self.data(lambda s, m=m: s.fleet.mu[:, None] * s.available[m])
