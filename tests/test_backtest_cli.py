@@ -117,7 +117,7 @@ def test_a_backtest_writes_its_files_and_prints_its_table(made):
         (name, str(step)) for name in ("last_value", "oracle") for step in (1, 2, 3, 4)
     ]
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["schema"] == "markopt.backtest/1"
+    assert summary["schema"] == "markopt.backtest/2"
     assert summary["test"] == {
         "intervals": 60,
         "without_data": 5,
