@@ -50,8 +50,8 @@ STUDY = Study(
     {"functions": lambda config: config.catalog.function_memory_mb is not None},
 )
 HEADROOMS = (0.15, 0.25, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5, 3.0, 4.0)
-WITHOUT_FUNCTIONS = ("last_value", "oracle", "lstm_calibrated")
-"""Forecasters of the case without functions, where the program takes four times as long."""
+TOO_SLOW_WITHOUT_FUNCTIONS = ("program",)
+"""Policies left out where no function can be used: there each plan takes four times as long."""
 
 RUNS, WORTH, TABLE = "runs.csv", "worth.csv", "table.md"
 TUNING, JUDGED = "tuning", "judged"
@@ -161,9 +161,14 @@ def runs(found: Sequence[Case], headrooms: Sequence[float]) -> Iterator[Row]:
     forecasters = list(dict.fromkeys(option(case) for case in found))
     stage = Stage(found, settings.planners)
     tuned: dict[tuple[bool, str, str], float] = {}
+
+    def policies(played: Played) -> list[str]:
+        left_out = () if played.labels["functions"] else TOO_SLOW_WITHOUT_FUNCTIONS
+        return [policy for policy in settings.planners if policy not in left_out]
+
     for forecaster in forecasters:
         for played in stage.played(TUNING, settings.seeds[0], forecaster):
-            for policy in settings.planners:
+            for policy in policies(played):
                 tried = []
                 for row in walk(headrooms, partial(played.run, policy), target):
                     tried.append(row)
@@ -172,7 +177,7 @@ def runs(found: Sequence[Case], headrooms: Sequence[float]) -> Iterator[Row]:
                 tuned[best["functions"], policy, forecaster] = best["headroom"]
     for seed, forecaster in product(settings.seeds, forecasters):
         for played in stage.played(JUDGED, seed, forecaster):
-            for policy in settings.planners:
+            for policy in policies(played):
                 headroom = tuned[played.labels["functions"], policy, forecaster]
                 yield played.run(policy, headroom)
 
@@ -200,11 +205,7 @@ def run(overrides: Sequence[str]) -> Path:
     """
     rest, lists = take_lists(overrides, ("headroom",))
     headrooms = numbers(lists["headroom"]) if lists["headroom"] else HEADROOMS
-    found = [
-        case
-        for case in cases(STUDY, rest)
-        if case.labels["functions"] or option(case) in WITHOUT_FUNCTIONS
-    ]
+    found = cases(STUDY, rest)
     with whole_folder(output_folder(STUDY, found)) as folder:
         rows = []
         for row in runs(found, headrooms):

@@ -12,7 +12,7 @@ from markopt.evaluation.differences import paired_t_interval
 Row = dict[str, Any]
 WORST, BEST = "last_value", "oracle"
 FIRST_HEADROOM = 1.0
-FAR_DEARER = 1.25
+FAR_DEARER = 1.2
 """Where a run costs this many times the cheapest so far, the walk turns round."""
 
 KEYS = ("functions", "policy", "forecaster")
@@ -24,7 +24,7 @@ def walk(
     """Try head-rooms from the one nearest 1 downwards, then upwards, and yield every run.
 
     Cost falls towards the best head-room and rises beyond it, but for noise. So the walk down ends
-    where ``target`` is missed, and either walk where a run costs a quarter more than the cheapest
+    where ``target`` is missed, and either walk where a run costs a fifth more than the cheapest
     so far that attains it.
     """
     values = sorted(headrooms)

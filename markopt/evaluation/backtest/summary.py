@@ -101,8 +101,7 @@ def _overall(found: Measures) -> dict[str, Any]:
             _percent(share): _mean(found.covered[..., at]) for at, share in enumerate(SHARES)
         },
         "fair_coverage": {
-            _percent(share): _mean(found.fairly_covered[..., at])
-            for at, share in enumerate(SHARES)
+            _percent(share): _mean(found.fairly_covered[..., at]) for at, share in enumerate(SHARES)
         },
         "pit": [rounded(v) for v in scores.pit_histogram(found.pit_low, found.pit_high, PIT_BINS)],
         "reliability": {
