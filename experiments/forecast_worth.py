@@ -49,7 +49,7 @@ STUDY = Study(
     "forecast_worth",
     {"functions": lambda config: config.catalog.function_memory_mb is not None},
 )
-HEADROOMS = (0.15, 0.25, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5, 3.0, 4.0)
+HEADROOMS = (0.15, 0.25, 0.35, 0.5, 0.65, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0)
 TOO_SLOW_WITHOUT_FUNCTIONS = ("program",)
 """Policies left out where no function can be used: there each plan takes four times as long."""
 
