@@ -165,7 +165,7 @@ def overall(label: str, files: BacktestFiles, name: str) -> Row:
 
 def steps(label: str, files: BacktestFiles, name: str) -> list[Row]:
     """Return a forecaster's loss and coverage on a trace by step."""
-    keys = ("pinball_log", "crps_log", "mae_log", "coverage_90", "fair_coverage_90")
+    keys = ("pinball_log", "coverage_90", "fair_coverage_90")
     return [
         {
             "trace": label,
@@ -238,20 +238,40 @@ def page_table(folder: Path) -> str:
     return table_of(rows)
 
 
-def page_timing(folder: Path) -> str:
-    """Return the table of clock readings of ``docs/forecasting.md`` from ``timing.csv``."""
-    return table_of(
-        [
+WRAPPED = {"calibrated": "last_value", "lstm_calibrated": "lstm"}
+"""Calibrated forecasters, and what each wraps."""
+
+
+def page_calibration(folder: Path) -> str:
+    """Return the table of calibration of ``docs/forecasting.md`` from a study's tables.
+
+    Shares are counted fairly; from and to are the least and the largest share by step.
+    """
+    found = {(row["trace"], row["forecaster"]): row for row in _read(folder / OVERALL)}
+    by_step: dict[tuple[str, str], list[float]] = {}
+    for row in _read(folder / STEPS):
+        shares = by_step.setdefault((row["trace"], row["forecaster"]), [])
+        shares.append(100.0 * float(row["fair_coverage_90"]))
+    rows = []
+    for (trace, name), row in found.items():
+        raw, steps = found.get((trace, WRAPPED.get(name, ""))), by_step[trace, name]
+        if raw is None:
+            continue
+        others = (100.0 * float(row[f"fair_coverage_{share}"]) for share in (50, 80, 95))
+        rows.append(
             {
-                "forecaster": row["forecaster"],
-                "update, median ms": f"{float(row['update_median_ms']):.2f}",
-                "forecast, median ms": f"{float(row['forecast_median_ms']):.2f}",
-                "both, mean ms": f"{float(row['interval_mean_ms']):.2f}",
-                "of which CPU, ms": f"{float(row['interval_cpu_ms']):.2f}",
+                "trace": trace,
+                "of": WRAPPED[name],
+                "raw": f"{100.0 * float(raw['fair_coverage_90']):.1f} %",
+                "calibrated": f"**{100.0 * float(row['fair_coverage_90']):.1f} %**",
+                "steps, from–to": f"{min(steps):.1f}–{max(steps):.1f} %",  # noqa: RUF001
+                "closed band": f"{100.0 * float(row['coverage_90']):.1f} %",
+                "50, 80, 95 % bands": ", ".join(f"{share:.1f}" for share in others),
+                "pinball: raw": f"{float(raw['pinball_log']):.4f}",
+                "pinball: calibrated": f"{float(row['pinball_log']):.4f}",
             }
-            for row in _read(folder / TIMING)
-        ]
-    )
+        )
+    return table_of(rows)
 
 
 def _read(path: Path) -> list[dict[str, str]]:
