@@ -238,6 +238,23 @@ def page_table(folder: Path) -> str:
     return table_of(rows)
 
 
+def page_baselines(folder: Path) -> str:
+    """Return the table of outside baselines of ``docs/forecasting.md`` from a run's tables."""
+    return table_of(
+        [
+            {
+                "forecaster": row["forecaster"],
+                "pinball": f"{float(row['pinball_log']):.4f}",
+                f"{SOME_STEPS} steps": f"{float(row[f'pinball_log_{SOME_STEPS}']):.4f}",
+                "CRPS": f"{float(row['crps_log']):.4f}",
+                "peak error": f"{100.0 * float(row['peak_error']):.0f} %",
+                "fair 90 % band": f"{100.0 * float(row['fair_coverage_90']):.1f} %",
+            }
+            for row in _read(folder / OVERALL)
+        ]
+    )
+
+
 WRAPPED = {"calibrated": "last_value", "lstm_calibrated": "lstm"}
 """Calibrated forecasters, and what each wraps."""
 

@@ -29,8 +29,8 @@ from figure_style import (
 HONEST = {"color": "#3b3f46", "linewidth": 0.8, "linestyle": (0, (1, 2)), "zorder": 0}
 COLUMNS = 4
 LABELS = (
-    "Pinball loss over that\nof the first (log)",
-    "Within 90 % band, %\n(ties fairly)",
+    "Pinball loss\nto the first's",
+    "Within 90 %\nband (fair), %",
     "PIT density",
 )
 
@@ -49,7 +49,7 @@ def draw(folder: Path) -> Any:
     figure, grid = plt.subplots(
         3 * bands,
         columns,
-        figsize=(1.75 * columns + 0.6, 4.4 * bands + 0.4),
+        figsize=(1.75 * columns + 0.6, 4.6 * bands + 0.5),
         layout="constrained",
         sharey="row",
         squeeze=False,
@@ -70,7 +70,7 @@ def draw(folder: Path) -> Any:
         for axes in grid[3 * (empty // columns) : 3 * (empty // columns) + 3, empty % columns]:
             axes.set_axis_off()
     used = [grid[3 * (at // columns), at % columns] for at in range(len(traces))]
-    legend_below(figure, fullest(used, len(names)))
+    legend_below(figure, fullest(used, len(names)), columns=3)
     return figure
 
 

@@ -21,6 +21,7 @@ from tests.forecasting.models import burst_series
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "experiments" / "results" / "backtest"
+BASELINES = ROOT / "experiments" / "results" / "backtest_baselines"
 FILES = {
     "backtest.csv",
     "stretch.csv",
@@ -319,3 +320,4 @@ def test_the_table_of_the_page_is_made_from_the_committed_results(scripts):
     study = scripts("experiments")
     assert study["page_table"](RESULTS) in page
     assert study["page_calibration"](RESULTS) in page
+    assert study["page_baselines"](BASELINES) in page
