@@ -102,7 +102,7 @@ def draw(folder: Path) -> Any:
     grid[0, -1].set_title("judged, tuned\nhead-room")
     policies = distinct(with_functions, "policy")
     kinds = [f"{'open' if at else 'filled'}: {policy}" for at, policy in enumerate(policies)]
-    grid[0, -1].set_xlabel("Pinball loss of log(1 + rate)\n" + ", ".join(kinds))
+    grid[0, -1].set_xlabel("\n".join(["Pinball loss", *kinds]))
     grid[0, 0].set_ylabel("Cost, USD")
     grid[0, 0].set_ylim(bottom=0.0)
     legend_below(figure, grid[0, 0], columns=4)
