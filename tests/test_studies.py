@@ -67,6 +67,7 @@ TOY = {
         "workload.history_s=7200",
         "workload.evaluate_s=300",
         "workload.scale=30",
+        "workload.start_s=null",
         "compare.tune_s=600",
         "forecaster=last_value,oracle",
         "headroom=0.9,1.1",
