@@ -192,6 +192,38 @@ def both_orders(rows: Sequence[Row]) -> str:
     return f"{shown} ({reverse.mean():.2f})"
 
 
+def planners(folder: Path) -> list[Cells]:
+    """Return the table of planners, its head first."""
+    rows = read_rows(folder / "runs.csv")
+    head = ["service", "policy", "tuned to", "cost USD", "over bound", "against greedy"]
+    table = [[*head, "attainment", "worst window", "promised", "violated", "short", "on Lambda"]]
+    for service, purchase in dict.fromkeys((row["service"], row["purchase"]) for row in rows):
+        of_case = chosen(rows, service=service, purchase=purchase)
+        reference = chosen(of_case, policy="greedy")
+        for at, policy in enumerate(distinct(of_case, "policy")):
+            found = chosen(of_case, policy=policy)
+            promised = found[0]["promised"]
+            over = values(found, "cost_usd") / values(found, "clairvoyant_bound_usd")
+            worst = values(found, "worst_window_attainment", 100.0).min()
+            table.append(
+                [
+                    "" if at else f"{service}, {purchase}",
+                    policy,
+                    found[0]["values"].replace("risk.violation_share", "share"),
+                    cost(found, reference)[0],
+                    f"{over.mean():.3f}",
+                    cost(found, reference)[1],
+                    f"{values(found, 'attainment', 100.0).mean():.2f} %",
+                    f"{worst:.2f} %",
+                    f"{100.0 * float(promised):.0f} %" if promised else "",
+                    f"{values(found, 'violated', 100.0).mean():.1f} %",
+                    f"{values(found, 'short', 100.0).mean():.1f} %",
+                    on_functions(found),
+                ]
+            )
+    return table
+
+
 def saving(row: Row) -> str:
     """Return what a forecaster saves, with half of its interval where there is one."""
     if not row["saved_usd"]:
@@ -225,6 +257,7 @@ TABLES: dict[str, Callable[[Path], list[Cells]]] = {
     "interruption": interruption,
     "dispatch_rules": dispatch_rules,
     "forecast_worth": forecast_worth,
+    "planners": planners,
     "attribution": attribution,
 }
 

@@ -61,7 +61,7 @@ def test_every_saved_problem_has_a_plan_and_an_explanation(capsys, path: Path) -
 
 
 def test_an_explanation_is_the_same_twice(capsys) -> None:
-    path = DATA / "problem_tight_quota.json"
+    path = DATA / "problem_burst.json"
     assert planned(capsys, path, "--explain") == planned(capsys, path, "--explain")
 
 

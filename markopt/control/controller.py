@@ -180,7 +180,7 @@ class Controller:
 
     def _control(self, begin_s: float, until_s: float, seen: Observation) -> IntervalRecord:
         decision = self._decide(begin_s, seen)
-        reactions, seen_last = self._pass_time(begin_s, until_s, decision.actions)
+        reactions, seen_last = self._pass_time(begin_s, until_s, decision)
         self._observation = seen_last
         counts = self._situation.close_interval(begin_s, until_s)
         suspicion = self._silence.suspicion(
@@ -333,12 +333,13 @@ class Controller:
         )
 
     def _pass_time(
-        self, begin_s: float, until_s: float, actions: Actions
+        self, begin_s: float, until_s: float, decision: _Decision
     ) -> tuple[tuple[MonitorDecision, ...], Observation]:
         """Advance to ``until_s``, the monitor looking in between; return the last observation."""
         period_s = self._settings.monitor_period_s
         reactions: list[MonitorDecision] = []
-        launched = sum(actions.launch.values())
+        launched = sum(decision.actions.launch.values())
+        spends = decision.plan.spends_misses
         steps = 1
         if self._monitor is not None or self._share is not None:
             steps = max(math.ceil((until_s - begin_s) / period_s - 1e-9), 1)
@@ -349,7 +350,10 @@ class Controller:
             if self._monitor is None:
                 continue
             reaction = self._monitor.react(
-                observation, decision_id=f"monitor-{now_s:.3f}", launched=launched
+                observation,
+                decision_id=f"monitor-{now_s:.3f}",
+                launched=launched,
+                window=self._situation.window(now_s) if spends else None,
             )
             if reaction is not None:
                 report = self._backend.apply(reaction)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import final
 
-from markopt.core import Actions, InstanceState, Limits, Observation, Offer, PurchaseOption
+from markopt.core import (
+    Actions,
+    InstanceState,
+    Limits,
+    Observation,
+    Offer,
+    PurchaseOption,
+    SloWindow,
+)
 from markopt.errors import ConfigError
 
 _PAID = (InstanceState.PENDING, InstanceState.BOOTING, InstanceState.READY)
@@ -36,6 +44,11 @@ class SloMonitor:
     of ``react``) in which it lies above ``threshold_share``, one instance is added; the next
     ``cool_down_rounds`` rounds only watch. The next plan finds the addition among the pending
     instances, and keeps or drops it.
+
+    The average speaks of the last second or so under load, the SLO of its window. A plan that
+    spends the window's misses would be answered with instances that it ends as soon as they have
+    booted, so while such a plan runs (``window`` given to ``react``) the monitor also waits until
+    the window's misses exceed ``threshold_share`` of its requests so far.
 
     ``offer`` names what is added. ``auto`` takes, among on-demand and container offers that stock
     and limits allow, the one that launches fastest, then the cheapest per request/s, then the first
@@ -90,7 +103,12 @@ class SloMonitor:
         self._rounds_to_wait = max(self._rounds_to_wait - 1, 0)
 
     def react(
-        self, observation: Observation, *, decision_id: str, launched: int = 0
+        self,
+        observation: Observation,
+        *,
+        decision_id: str,
+        launched: int = 0,
+        window: SloWindow | None = None,
     ) -> Actions | None:
         """Let one round pass; return one launch where the average is above the threshold.
 
@@ -98,11 +116,14 @@ class SloMonitor:
         adds nothing.
 
         ``launched`` is the number of instances launched in this control interval so far, which a
-        launch limit counts.
+        launch limit counts. ``window``: what the SLO's window holds so far, where the plan spends
+        its misses; None where it does not.
         """
         waiting = self._rounds_to_wait > 0
         self.watch(observation)
         if waiting or self._violation_share <= self.threshold_share:
+            return None
+        if window is not None and window.violations <= self.threshold_share * window.requests:
             return None
         if not (observation.arrivals.any() or observation.late.any() or observation.refused.any()):
             return None

@@ -202,6 +202,10 @@ class Situation:
             self._scale_in_s = time_s
         self._shortfalls.applied(time_s, report)
 
+    def window(self, time_s: float) -> SloWindow:
+        """Return the SLO's window at ``time_s``, as far as it has been counted."""
+        return self._window.at(time_s)
+
     def problem(self, time_s: float, observation: Observation, forecast: Forecast) -> Problem:
         """Return the problem of a decision at ``time_s``.
 

@@ -21,6 +21,8 @@ class Plan:
     over the horizon, ``bound_usd`` a proven lower bound on it, both None for rules that optimise
     nothing. ``rung`` names the step of the solve ladder that gave the plan (``optimal``,
     ``incumbent``, ``rounded``, ``greedy``, ``hold``, ``rule``) and ``reason`` says why, in words.
+    ``spends_misses``: the plan counts on the misses that the SLO's window still allows, so that
+    misses within it are no emergency (see ``SloMonitor``).
 
     Raises:
         PlanningError: shapes do not fit or a count is negative.
@@ -38,6 +40,7 @@ class Plan:
     objective_usd: float | None = None
     bound_usd: float | None = None
     solver_status: str | None = None
+    spends_misses: bool = False
     schema: str = PLAN_SCHEMA
 
     def __post_init__(self) -> None:

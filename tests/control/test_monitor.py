@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from markopt.control import SloMonitor
 from markopt.control.monitor import average_after
-from markopt.core import InstanceState, InstanceStatus, Limits, Observation, PurchaseOption
+from markopt.core import (
+    InstanceState,
+    InstanceStatus,
+    Limits,
+    Observation,
+    PurchaseOption,
+    SloWindow,
+)
 from markopt.errors import ConfigError
 from tests.control.fake_backend import make_offer
 
@@ -64,6 +71,16 @@ def test_an_instance_is_added_only_above_the_threshold():
     actions = monitor.react(seen([100], late=[3]), decision_id="b")
     assert actions is not None
     assert (actions.decision_id, actions.launch, actions.terminate) == ("b", {"cheap": 1}, ())
+
+
+def test_misses_that_the_plan_spends_within_the_window_add_nothing():
+    monitor = SloMonitor(OFFERS, weight=1.0, threshold_share=0.02)
+    within = SloWindow(requests=1000, violations=20, remaining_s=1800.0)
+    beyond = SloWindow(requests=1000, violations=21, remaining_s=1800.0)
+    assert monitor.react(seen([100], late=[50]), decision_id="a", window=within) is None
+    actions = monitor.react(seen([100], late=[50]), decision_id="b", window=beyond)
+    assert actions is not None
+    assert actions.launch == {"cheap": 1}
 
 
 def test_cool_down_lasts_five_rounds():

@@ -136,6 +136,7 @@ def settings_of_all(draw: st.DrawFn, **fixed: Any) -> dict[str, Any]:
         "window": draw(st.sampled_from([None, 3])),
         "integer_intervals": draw(st.sampled_from([None, None, 2])),
         "spill_weight": draw(st.sampled_from([1.0, 3.0])),
+        "miss_weight": draw(st.sampled_from([None, 10.0])),
         "spill_units": draw(st.sampled_from(["requests", "throughput"])),
         "spread": draw(st.sampled_from(["open_loop", "lead_time"])),
         "recourse": draw(st.sampled_from(["open_loop", "delayed", "wait_and_see"])),

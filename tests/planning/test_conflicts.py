@@ -16,7 +16,7 @@ from markopt.planning.explanation import Resolver, find_conflict, with_conflict
 from markopt.planning.explanation.limits import MissBudget, Stock, conflicting_limits
 from tests.planning.problems import EIGHT, curve, offer, problem
 from tests.planning.test_contract import contract_problem
-from tests.planning.test_explanation import scarce
+from tests.planning.test_explanation import explained, scarce
 from tests.planning.test_program import problems
 
 QUICK = settings(
@@ -142,3 +142,14 @@ def test_a_hard_slo_gives_the_same_plan_or_says_why_there_is_none() -> None:
     assert text.endswith("conflicting limits: vCPU quota of 4; SLO of 98 % within 0.2 s")
     assert "needs 98 % of requests within 0.2 s" in text
     assert Program().plan(tight).rung == "optimal"
+
+
+def test_a_pool_quota_has_a_worth_and_can_be_in_conflict() -> None:
+    kind = offer("c5.large", launch_delay_s=0.0)
+    limits = Limits(max_instances_by_pool={"c5.large/a": 2})
+    base = problem([kind], np.full((1, 6), 100.0), ready={"c5.large": 2}, limits=limits)
+    explanation = explained(base, Program())
+    assert explanation.conflict == ("quota of 2 for pool c5.large/a", "SLO of 98 % within 0.2 s")
+    (worth,) = explanation.of("limit")
+    assert worth.subject == "one more instance of quota for pool c5.large/a (now 2)"
+    assert worth.difference.late < -100.0

@@ -325,7 +325,7 @@ def wild_problem(seed: int) -> Problem:
     return replace(base, interval_s=interval_s, forecast=forecast)
 
 
-@settings(QUICK, max_examples=80)
+@settings(QUICK, max_examples=50)
 @given(
     st.integers(0, 10**6),
     st.sampled_from(

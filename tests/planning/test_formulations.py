@@ -140,8 +140,9 @@ def test_evaluator_recomputes_cost_limits_and_promises_of_every_plan(
     plan = planner.plan(base)
     if plan.rung not in PROVEN:
         return
-    judged = ("headroom", "spill_weight", "spill_units", "interruptions", "shared_shock_share")
-    rules = {key: chosen[key] for key in (*judged, "terminal_value_share", "terms")}
+    judged = ("headroom", "spill_weight", "miss_weight", "spill_units", "interruptions")
+    more = ("shared_shock_share", "terminal_value_share", "terms")
+    rules = {key: chosen[key] for key in (*judged, *more)}
     account = evaluate_plan(planner.stated_problem(base), plan, **rules)
     assert account.feasible, account.broken
     assert plan.objective_usd is not None

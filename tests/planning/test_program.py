@@ -28,7 +28,14 @@ from tests.planning.problems import (
 
 GAP = 1e-4
 EXACT = Program(
-    headroom=1.0, window=None, spill_weight=1.0, cut_count=200, mip_rel_gap=GAP, max_nodes=20_000
+    headroom=1.0,
+    window=None,
+    spill_weight=1.0,
+    miss_weight=None,
+    spread="open_loop",
+    cut_count=200,
+    mip_rel_gap=GAP,
+    max_nodes=20_000,
 )
 QUICK = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True

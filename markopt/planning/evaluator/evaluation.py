@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from markopt.core import FunctionOffer, Plan, Problem
+from markopt.core import FunctionOffer, Plan, Problem, PurchaseOption
 from markopt.errors import PlanningError
 from markopt.planning.evaluator.fleet import OfferRow
 from markopt.planning.evaluator.outcomes import Outcome, pool_outcomes
@@ -52,6 +52,7 @@ class Rules:
     shared_shock_share: float = 0.1
     terminal_value_share: float = 0.0
     terms: Mapping[str, Any] = field(default_factory=dict)
+    miss_weight: float | None = None
 
 
 def evaluate_plan(
@@ -65,6 +66,7 @@ def evaluate_plan(
     shared_shock_share: float = 0.1,
     terminal_value_share: float = 0.0,
     terms: Mapping[str, Any] | None = None,
+    miss_weight: float | None = None,
 ) -> PlanEvaluation:
     """Recompute a plan's expected cost and check its limits; shares no code with the program.
 
@@ -93,6 +95,7 @@ def evaluate_plan(
         shared_shock_share,
         terminal_value_share,
         terms or {},
+        miss_weight,
     )
     rows = [OfferRow(problem, o, plan.targets[k].tolist()) for k, o in enumerate(problem.offers)]
     return _Account(problem, plan, rows, rules).result()
@@ -127,6 +130,7 @@ class _Account:
             "instances": sum(row.bill_usd() for row in self.rows),
             "replacements": sum(row.replacement_usd() for row in self.rows),
             "spill": paid_usd * self.rules.spill_weight,
+            "misses": self.spilled * self._miss_usd(),
             "cold_starts": self.cold * cold_usd,
             "warm": sum(self._warm_usd(t) for t in range(problem.horizon)),
             "credit": -self.rules.terminal_value_share * sum(last),
@@ -193,6 +197,18 @@ class _Account:
         if self.function.warm_price_usd_per_s > 0.0:
             return self._warm_rps(t)
         return self.function.concurrency_limit / self.function.service_time_s
+
+    def _miss_usd(self) -> float:
+        """Return the price of a request that is not served in time, where misses have one."""
+        if self.in_time or self.rules.miss_weight is None:
+            return 0.0
+        served_usd = [
+            offer.price_usd_per_s / offer.saturation_rps
+            for offer in self.problem.offers
+            if offer.purchase is not PurchaseOption.BURSTABLE
+            and offer.service_times_s[0] <= self.problem.service.slo.rt_max_s
+        ]
+        return self.rules.miss_weight * min(served_usd)
 
     def _warm_usd(self, t: int) -> float:
         if self.function is None or not self.in_time:

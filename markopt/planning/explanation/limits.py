@@ -138,6 +138,54 @@ class VcpuQuota:
 
 
 @dataclass(frozen=True)
+class PoolQuota:
+    """How many instances of all offers of a pool may be billed at once."""
+
+    pool: str
+
+    def stated(self, problem: Problem) -> str:
+        """Return the limit in words."""
+        return f"quota of {problem.limits.max_instances_by_pool[self.pool]:,} for pool {self.pool}"
+
+    def lifted(self, problem: Problem) -> Problem:
+        """Return the problem without it."""
+        quotas = problem.limits.max_instances_by_pool
+        return self._with(problem, {p: n for p, n in quotas.items() if p != self.pool})
+
+    def use(self, measured: Measured) -> str:
+        """Return the most that a plan bills at once in the pool, in words."""
+        return f"{self._billed(measured):,} of {self._limit(measured):,} in pool {self.pool}"
+
+    def binds(self, measured: Measured) -> bool:
+        """Return whether all are billed at some time."""
+        return self._billed(measured) >= self._limit(measured)
+
+    def relaxed(self, measured: Measured) -> tuple[str, Problem]:
+        """Return one instance more."""
+        more = self._limit(measured) + 1
+        quotas = {**measured.problem.limits.max_instances_by_pool, self.pool: more}
+        words = f"one more instance of quota for pool {self.pool} (now {more - 1:,})"
+        return words, self._with(measured.problem, quotas)
+
+    @staticmethod
+    def _with(problem: Problem, quotas: dict[str, int]) -> Problem:
+        return replace(problem, limits=replace(problem.limits, max_instances_by_pool=quotas))
+
+    def _names(self, problem: Problem) -> list[str]:
+        return [offer.name for offer in problem.offers if offer.pool == self.pool]
+
+    def _limit(self, measured: Measured) -> int:
+        problem = measured.problem
+        running = sum(lasting_count(problem, name) for name in self._names(problem))
+        return max(problem.limits.max_instances_by_pool[self.pool], running)
+
+    def _billed(self, measured: Measured) -> int:
+        rows = [measured.plan.offers.index(n) for n in self._names(measured.problem)]
+        targets = measured.plan.targets[rows, : measured.problem.horizon]
+        return int(targets.sum(axis=0).max()) if rows else 0
+
+
+@dataclass(frozen=True)
 class LaunchesPerInterval:
     """How many instances may be launched at once."""
 
@@ -325,6 +373,7 @@ def priced_limits(problem: Problem) -> list[PricedLimit]:
     ]
     if candidates(problem) and problem.limits.max_vcpus is not None:
         limits.append(VcpuQuota())
+    limits += [PoolQuota(pool) for pool in problem.limits.max_instances_by_pool]
     if problem.limits.max_launches_per_interval is not None:
         limits.append(LaunchesPerInterval())
     if function_in_time(problem.function, problem.service.slo):
@@ -353,6 +402,7 @@ def conflicting_limits(problem: Problem) -> list[Limit]:
     scarce = tuple(o.name for o in candidates(problem) if o.stock is not None)
     if scarce:
         limits.append(Stock(scarce))
+    limits += [PoolQuota(pool) for pool in problem.limits.max_instances_by_pool]
     if problem.limits.max_vcpus is not None:
         limits.append(VcpuQuota())
     return [*limits, MissBudget()]

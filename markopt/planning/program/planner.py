@@ -143,6 +143,7 @@ def _as_plan(problem: Problem, stated: Problem, built: BuiltProgram, solution: S
         objective_usd=solution.objective_usd,
         bound_usd=solution.bound_usd,
         solver_status=solution.solver_status,
+        spends_misses=not function_in_time(problem.function, problem.service.slo),
     )
 
 

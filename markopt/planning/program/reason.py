@@ -59,7 +59,7 @@ def _otherwise(
     less = np.maximum(capacity - (worth * ready).sum(axis=0), 0.0)
     spill = demand.expected_spill_rps(less) - demand.expected_spill_rps(capacity)
     requests = float(spill.sum()) * problem.interval_s
-    if statement.own.spill_misses > 0.0:
+    if statement.own.spill_misses > 0.0 or statement.own.miss_usd > 0.0:
         return f"{requests:.0f} requests more would miss the SLO"
     usd = requests * statement.own.spill_usd
     return f"spilling {requests:.0f} requests instead would cost ${usd:.4f}"

@@ -139,8 +139,8 @@ class Session:
         try:
             self._highs.run()
             answer = _answer(self._highspy, self._highs, mip=mip, scale=self._scale)
-        except (RuntimeError, MemoryError, ValueError) as error:
-            # What HiGHS throws in C++ arrives as one of these.
+        except (SolverFailed, RuntimeError, MemoryError, ValueError) as error:
+            # What HiGHS throws in C++ arrives as one of the last three.
             raw = " ".join(str(error).split()) or type(error).__name__
             return SolverAnswer("failed", raw, None, None, None)
         values = answer.values

@@ -151,7 +151,7 @@ class BudgetCap:
 
 def paid_spill_usd(assembly: Assembly) -> float:
     """Return what a spilled request per second costs over an interval, as it is billed."""
-    return assembly.own.spill_usd / assembly.statement.settings.spill_weight * assembly.interval_s
+    return assembly.statement.paid_spill_usd * assembly.interval_s
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def _budget_cap(term: BudgetCap, model: CvxpyModel) -> None:
 
 def _paid_usd(statement: Statement) -> float:
     """Return what a spilled request is billed, without its weight in the objective."""
-    return statement.own.spill_usd / statement.settings.spill_weight
+    return statement.paid_spill_usd
 
 
 @add_term.register

@@ -79,7 +79,7 @@ def expected_need_rps(model: PulpModel, c: int) -> float:
 
 def paid_spill_usd(model: PulpModel) -> float:
     """Return what a spilled request is billed, without its weight in the objective."""
-    return model.statement.own.spill_usd / model.statement.settings.spill_weight
+    return model.statement.paid_spill_usd
 
 
 @singledispatch

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from markopt.core import Problem
-from markopt.planning.requirement import function_in_time
+from markopt.planning.requirement import candidate_offers, function_in_time
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Spill:
 
     ``spill_misses`` and ``excess_misses`` are the violations that one spilled request, and one
     beyond the warm environments, adds to the budget. A refused request costs nothing, but misses.
+    ``miss_usd`` is the part of ``spill_usd`` that is a price of missing and no bill.
     ``warm_rps`` is what one warm environment serves (mu_lambda), ``warm_usd`` its price per
     interval and ``warm_limit`` the largest number of them (0 without a usable function).
     """
@@ -28,6 +29,7 @@ class Spill:
     warm_rps: float
     warm_usd: float
     warm_limit: int
+    miss_usd: float = 0.0
 
     @property
     def has_excess(self) -> bool:
@@ -59,6 +61,24 @@ def spill_terms(problem: Problem) -> Spill:
         warm_usd=function.warm_price_usd_per_s * problem.interval_s,
         warm_limit=function.concurrency_limit,
     )
+
+
+def weighted_spill(problem: Problem, spill_weight: float, miss_weight: float | None) -> Spill:
+    """Return the recourse as the objective has it.
+
+    The bill of a spilled request counts ``spill_weight`` times. Where a spilled request misses and
+    ``miss_weight`` is given, each miss has that many times the price at which the cheapest instance
+    serves a request, and no window has a budget: an instance is worth its price while it is needed
+    with a chance above one in ``miss_weight``. The price is that of all offers that may carry load:
+    it must not depend on who solves.
+    """
+    own = spill_terms(problem)
+    own = replace(own, spill_usd=own.spill_usd * spill_weight)
+    if miss_weight is None or own.spill_misses == 0.0:
+        return own
+    served_usd = min(o.price_usd_per_s / o.saturation_rps for o in candidate_offers(problem))
+    miss_usd = miss_weight * served_usd
+    return replace(own, spill_usd=own.spill_usd + miss_usd, spill_misses=0.0, miss_usd=miss_usd)
 
 
 @dataclass(frozen=True, eq=False)

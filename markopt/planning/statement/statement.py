@@ -27,7 +27,7 @@ from markopt.planning.statement.foresight import Spread, first_intervals, lead_t
 from markopt.planning.statement.promise import promised_levels
 from markopt.planning.statement.reach import capacity_in_reach
 from markopt.planning.statement.risk import Risk
-from markopt.planning.statement.spill import MissBudget, Spill, miss_budget, spill_terms
+from markopt.planning.statement.spill import MissBudget, Spill, miss_budget, weighted_spill
 from markopt.planning.statement.states import Interruptions, PoolStates, pool_states
 from markopt.planning.statement.tree import Recourse, ScenarioTree, scenario_tree
 
@@ -139,6 +139,11 @@ class Statement:
             slope[ordered, t] = self.demand.slope[: len(inside), cell]
         return q, slope
 
+    @property
+    def paid_spill_usd(self) -> float:
+        """Return what a spilled request is billed, USD: without weight and price of missing."""
+        return (self.own.spill_usd - self.own.miss_usd) / self.settings.spill_weight
+
 
 @dataclass(frozen=True, kw_only=True)
 class Formulation:
@@ -150,7 +155,10 @@ class Formulation:
     long as nothing branches): a continuous tail believes that it may keep a fraction of a large
     instance, and so never lets the whole one go (docs/decisions/002). ``spill_weight`` multiplies
     the bill of a spilled request: a spill also brings cold starts, and those the SLO monitor's
-    extra instances (docs/decisions/006). ``spill_units``: a shortage spills ``requests`` in
+    extra instances (docs/decisions/006). ``miss_weight`` prices a miss where no function is in
+    time, in bills of a request on the cheapest instance; None: misses are free within the window's
+    budget, and beyond it as dear as can be (docs/decisions/010). ``spill_units``: a shortage spills
+    ``requests`` in
     proportion to demand, or ``throughput`` (each counts Q(D)/D times).
     ``recourse``: later decisions depend on nothing that is seen (``open_loop``), on everything
     from the next interval on (``wait_and_see``), or on what is seen once a launch of now is ready
@@ -170,9 +178,10 @@ class Formulation:
     headroom: float = 1.0
     window: int | None = 6
     integer_intervals: int | None = None
-    spill_weight: float = 3.0
+    spill_weight: float = 1.0
+    miss_weight: float | None = 10.0
     spill_units: SpillUnits = "requests"
-    spread: Spread = "open_loop"
+    spread: Spread = "lead_time"
     recourse: Recourse = "open_loop"
     scenario_groups: Sequence[int] = (6,)
     interruptions: Interruptions = "expected"
@@ -186,6 +195,8 @@ class Formulation:
         for key in ("headroom", "spill_weight"):
             if not getattr(self, key) > 0.0:
                 raise ConfigError(f"planner.{key}: must be positive, got {getattr(self, key)}")
+        if self.miss_weight is not None and not self.miss_weight > 0.0:
+            raise ConfigError(f"planner.miss_weight: must be positive, got {self.miss_weight}")
         for key in ("window", "integer_intervals"):
             value = getattr(self, key)
             if value is not None and value < 1:
@@ -228,11 +239,11 @@ class Formulation:
         ``stated`` is what ``stated_problem`` returned.
         """
         tree = self._tree(stated, offers)
-        own = spill_terms(stated)
         states = pool_states(stated, offers, self.interruptions, self.shared_shock_share)
         demand = demand_data(stated, tree, mix, self.headroom, self.spill_units)
         levels_rps, spared_paths = promised_levels(self.risk, tree, states, demand)
         fleet = fleet_data(stated, offers)
+        own = weighted_spill(stated, self.spill_weight, self.miss_weight)
         reach = capacity_in_reach(fleet, states, stated.horizon)[:, tree.interval]
         least = np.zeros(tree.cells)
         if own.spill_misses > 0.0:
@@ -252,7 +263,7 @@ class Formulation:
             tree=tree,
             states=states,
             demand=demand,
-            own=replace(own, spill_usd=own.spill_usd * self.spill_weight),
+            own=own,
             settings=self,
             levels_rps=np.minimum(levels_rps, reach),
             reach_rps=reach,
