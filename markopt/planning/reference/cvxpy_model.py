@@ -111,10 +111,10 @@ class CvxpyModel:
         now = self.data(lambda s: np.outer(s.fleet.billed_now, s.tree.parent < 0))
         before = self.billed @ self.back(1)
         self.constraints.append(self.billed == before + now + self.launch - self.ended)
-        for k in np.flatnonzero(fleet.m > fleet.d + 1).tolist():
-            backs = range(int(fleet.d[k]), int(fleet.m[k]))
+        for row in np.flatnonzero(fleet.m > fleet.d + 1).tolist():
+            backs = range(int(fleet.d[row]), int(fleet.m[row]))
             kept = np.sum([self.back(back) for back in backs], axis=0)
-            self.constraints.append(self.ready[k] >= self.launch[k] @ kept)
+            self.constraints.append(self.ready[row] >= self.launch[row] @ kept)
         for m in range(len(self.spill)):
             worth = self.data(lambda s, m=m: s.fleet.mu[:, None] * s.available[m])
             extra = self.data(lambda s: s.fleet.noticed_rps * (s.tree.parent < 0))
