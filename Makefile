@@ -15,7 +15,7 @@ help:
 	@echo "make readme put the demo's table and picture into README.md (runs the demo if need be)"
 	@echo "make study NAME=surge  run a study of experiments/; tables and figure in results/surge"
 	@echo "make test   run the tests"
-	@echo "make fuzz   try the simulator's properties on many random clouds (FUZZ_EXAMPLES=2000 each)"
+	@echo "make fuzz   try properties of simulator and planners on random cases (FUZZ_EXAMPLES=2000 each)"
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make bench  run the benchmarks"
 	@echo "make clean  remove caches and the demo's results (not .venv)"
@@ -52,7 +52,8 @@ test: $(STAMP)
 fuzz: $(STAMP)
 	HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -q -n auto \
 	  --dist worksteal tests/engine/test_reference.py tests/engine/test_conservation.py \
-	  tests/cloud/test_conservation.py tests/cloud/test_bill.py tests/cloud/test_recorded_prices.py
+	  tests/cloud/test_conservation.py tests/cloud/test_bill.py tests/cloud/test_recorded_prices.py \
+	  tests/planning/test_formulations.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

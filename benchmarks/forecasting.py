@@ -2,6 +2,8 @@
 
 Run from the repository root: ``.venv/bin/python benchmarks/forecasting.py [NAME ...]``. Prints its
 table and writes it to ``benchmarks/results/forecasting.md``. Some minutes on two slow cores.
+``benchmarks/forecasting.py training`` measures how long the LSTM trains on two weeks of minutes and
+writes ``benchmarks/results/lstm_training.md``.
 """
 
 from __future__ import annotations
@@ -29,7 +31,10 @@ RESULT = ROOT / "benchmarks" / "results" / "forecasting.md"
 INTERVAL_S = 60.0
 DAY = 1440
 HISTORY, MEASURED, HORIZON, SAMPLES = 10 * DAY, 60, 30, 100
+TRAINING_DAYS = 14
+TRAINING = ROOT / "benchmarks" / "results" / "lstm_training.md"
 GOAL_MS = 20.0
+TRAINING_GOAL_S = 120.0
 IMPORT_GOAL_S = 0.5
 NAMES = (
     *("last_value", "drift", "ewma", "seasonal_naive", "same_time_last_week", "holt_winters"),
@@ -129,7 +134,35 @@ def machine() -> str:
     )
 
 
+def train() -> None:
+    """Fit the LSTM at its default settings to two weeks of minutes, its cache empty."""
+    series = trace(TRAINING_DAYS * DAY)
+    forecaster = configured("lstm", series)
+    import torch  # noqa: F401  (loaded before, as import is no training)
+
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["MARKOPT_CACHE"] = cache
+        begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
+        forecaster.fit(series)
+        elapsed_s = time.perf_counter() - begin_s
+        cpu_s = time.process_time() - begin_cpu_s
+    load = os.getloadavg()[0]
+    text = f"""# How long the LSTM trains
+
+`.venv/bin/python benchmarks/forecasting.py training` on {machine()}.
+
+`forecaster=lstm` as configured, on {len(series)} minutes ({TRAINING_DAYS} days), its cache empty:
+{cpu_s:.0f} s of CPU time on one thread, {elapsed_s:.0f} s elapsed while {load:.1f} processes asked
+for the {os.cpu_count()} cores. Goal: {TRAINING_GOAL_S:.0f} s.
+"""
+    print(text)
+    TRAINING.write_text(text, encoding="utf-8")
+
+
 def main(names: list[str]) -> None:
+    if names == ["training"]:
+        train()
+        return
     series = trace(HISTORY + MEASURED + 10)
     rows = []
     with tempfile.TemporaryDirectory() as cache:

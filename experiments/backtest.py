@@ -6,7 +6,7 @@ Every trace of ``TRACES`` that is there, ten days to learn from and the next fou
 study goes on where it stopped. Then the tables over all traces, from which
 ``paper_figs/backtest.py`` draws the figure.
 
-    python experiments/backtest.py [traces=twitter,worldcup] [KEY=VALUE ...]
+    python experiments/backtest.py [traces=twitter,worldcup] [forecaster=a,b] [KEY=VALUE ...]
 
 Clock readings are of a machine with one thread for linear algebra (``OMP_NUM_THREADS=1``): several
 threads only wait for each other on matrices of this size.
@@ -27,7 +27,7 @@ from study_tables import markdown as table_of
 
 from markopt.assembly import check_seed
 from markopt.backtest_assembly import BacktestParts
-from markopt.composition import compose, options, take_lists
+from markopt.composition import take_lists
 from markopt.errors import ConfigError, DataError
 from markopt.evaluation.backtest import BacktestFiles, backtest, read_backtest, write_backtest
 from markopt.evaluation.backtest.tables import markdown, warnings
@@ -35,9 +35,6 @@ from markopt.evaluation.folder import csv_text, replace_text, whole_folder
 
 Row = dict[str, Any]
 OVERALL, STEPS, PIT, TIMING, TABLE = "traces.csv", "steps.csv", "pit.csv", "timing.csv", "table.md"
-LATER = ("drift", "ewma", "holt_winters", "kalman_level", "statsforecast", "combination")
-"""Forecasters that are judged where the configuration has them."""
-
 SOME_STEPS = 15
 """The first steps, over which a prototype's losses are known."""
 
@@ -75,8 +72,8 @@ def run(arguments: Sequence[str]) -> Path:
         MarkoptError: a setting is wrong, or no trace is there.
     """
     overrides, lists = take_lists(arguments, ("traces", "forecaster", "output"))
-    names = lists["forecaster"] or with_new_ones()
-    overrides.append(f"backtest.forecasters=[{','.join(names)}]")
+    if lists["forecaster"]:
+        overrides.append(f"backtest.forecasters=[{','.join(lists['forecaster'])}]")
     target = Path("results/backtest" if lists["output"] is None else lists["output"][0])
     wanted = lists["traces"] or list(TRACES)
     found: dict[str, BacktestFiles] = {}
@@ -97,12 +94,6 @@ def run(arguments: Sequence[str]) -> Path:
     print((target / TABLE).read_text(encoding="utf-8"))
     print(target)
     return target
-
-
-def with_new_ones() -> list[str]:
-    """Return the forecasters of the configuration, and those of ``LATER`` that exist."""
-    named = [str(name) for name in compose(["experiment=backtest"]).config.backtest.forecasters]
-    return [*named, *(name for name in LATER if name in options("forecaster"))]
 
 
 def _data() -> Path:
@@ -167,13 +158,13 @@ def overall(label: str, files: BacktestFiles, name: str) -> Row:
         "peak_error": entry["peak_error"],
         "peak_bias": entry["peak_bias"],
         **{f"coverage_{share}": value for share, value in entry["coverage"].items()},
-        "pit_within_90": entry["pit_within_90"],
+        **{f"fair_coverage_{share}": value for share, value in entry["fair_coverage"].items()},
     }
 
 
 def steps(label: str, files: BacktestFiles, name: str) -> list[Row]:
     """Return a forecaster's loss and coverage on a trace by step."""
-    keys = ("pinball_log", "crps_log", "mae_log", "coverage_90")
+    keys = ("pinball_log", "coverage_90", "fair_coverage_90")
     return [
         {
             "trace": label,
@@ -240,26 +231,63 @@ def page_table(folder: Path) -> str:
                 "energy": f"{float(row['energy_log']):.3f}",
                 "peak error": f"{100.0 * float(row['peak_error']):.0f} %",
                 "90 % band": f"{100.0 * float(row['coverage_90']):.1f} %",
-                "90 % PIT": f"{100.0 * float(row['pit_within_90']):.1f} %",
+                "fair 90 % band": f"{100.0 * float(row['fair_coverage_90']):.1f} %",
             }
         )
     return table_of(rows)
 
 
-def page_timing(folder: Path) -> str:
-    """Return the table of clock readings of ``docs/forecasting.md`` from ``timing.csv``."""
+def page_baselines(folder: Path) -> str:
+    """Return the table of outside baselines of ``docs/forecasting.md`` from a run's tables."""
     return table_of(
         [
             {
                 "forecaster": row["forecaster"],
-                "update, median ms": f"{float(row['update_median_ms']):.2f}",
-                "forecast, median ms": f"{float(row['forecast_median_ms']):.2f}",
-                "both, mean ms": f"{float(row['interval_mean_ms']):.2f}",
-                "of which CPU, ms": f"{float(row['interval_cpu_ms']):.2f}",
+                "pinball": f"{float(row['pinball_log']):.4f}",
+                f"{SOME_STEPS} steps": f"{float(row[f'pinball_log_{SOME_STEPS}']):.4f}",
+                "CRPS": f"{float(row['crps_log']):.4f}",
+                "peak error": f"{100.0 * float(row['peak_error']):.0f} %",
+                "fair 90 % band": f"{100.0 * float(row['fair_coverage_90']):.1f} %",
             }
-            for row in _read(folder / TIMING)
+            for row in _read(folder / OVERALL)
         ]
     )
+
+
+WRAPPED = {"calibrated": "last_value", "lstm_calibrated": "lstm"}
+"""Calibrated forecasters, and what each wraps."""
+
+
+def page_calibration(folder: Path) -> str:
+    """Return the table of calibration of ``docs/forecasting.md`` from a study's tables.
+
+    Shares are counted fairly; from and to are the least and the largest share by step.
+    """
+    found = {(row["trace"], row["forecaster"]): row for row in _read(folder / OVERALL)}
+    by_step: dict[tuple[str, str], list[float]] = {}
+    for row in _read(folder / STEPS):
+        shares = by_step.setdefault((row["trace"], row["forecaster"]), [])
+        shares.append(100.0 * float(row["fair_coverage_90"]))
+    rows = []
+    for (trace, name), row in found.items():
+        raw, steps = found.get((trace, WRAPPED.get(name, ""))), by_step[trace, name]
+        if raw is None:
+            continue
+        others = (100.0 * float(row[f"fair_coverage_{share}"]) for share in (50, 80, 95))
+        rows.append(
+            {
+                "trace": trace,
+                "of": WRAPPED[name],
+                "raw": f"{100.0 * float(raw['fair_coverage_90']):.1f} %",
+                "calibrated": f"**{100.0 * float(row['fair_coverage_90']):.1f} %**",
+                "steps, from–to": f"{min(steps):.1f}–{max(steps):.1f} %",  # noqa: RUF001
+                "closed band": f"{100.0 * float(row['coverage_90']):.1f} %",
+                "50, 80, 95 % bands": ", ".join(f"{share:.1f}" for share in others),
+                "pinball: raw": f"{float(raw['pinball_log']):.4f}",
+                "pinball: calibrated": f"{float(row['pinball_log']):.4f}",
+            }
+        )
+    return table_of(rows)
 
 
 def _read(path: Path) -> list[dict[str, str]]:

@@ -1,8 +1,8 @@
-"""What a forecaster costs at equal attainment, from runs at several head-rooms."""
+"""What a forecaster costs at equal attainment: head-rooms tuned on one span, judged on another."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,117 +11,104 @@ from markopt.evaluation.differences import paired_t_interval
 
 Row = dict[str, Any]
 WORST, BEST = "last_value", "oracle"
-Point = tuple[int, int, float]
+FIRST_HEADROOM = 1.0
+FAR_DEARER = 1.2
+"""Where a run costs this many times the cheapest so far, the walk turns round."""
+
+KEYS = ("functions", "policy", "forecaster")
 
 
-def tuned_point(
-    attainment: Sequence[float], cost_usd: Sequence[float], target: float
-) -> Point | None:
-    """Return where on a curve over the head-room ``target`` is attained at the least cost.
+def walk(
+    headrooms: Sequence[float], attempt: Callable[[float], Row], target: float
+) -> Iterator[Row]:
+    """Try head-rooms from the one nearest 1 downwards, then upwards, and yield every run.
 
-    The curve's corners are one run per head-room, in rising order; between neighbours it is
-    straight. The point is (corner, next corner, share of the way); None where none attains it.
+    Cost falls towards the best head-room and rises beyond it, but for noise. So the walk down ends
+    where ``target`` is missed, and either walk where a run costs a fifth more than the cheapest
+    so far that attains it.
     """
-    found: list[tuple[float, Point]] = [
-        (cost, (k, k, 0.0))
-        for k, (share, cost) in enumerate(zip(attainment, cost_usd, strict=True))
-        if share >= target
-    ]
-    for k in range(len(attainment) - 1):
-        here, there = attainment[k], attainment[k + 1]
-        if min(here, there) < target < max(here, there):
-            part = (target - here) / (there - here)
-            cost = (1.0 - part) * cost_usd[k] + part * cost_usd[k + 1]
-            found.append((cost, (k, k + 1, part)))
-    return min(found)[1] if found else None
+    values = sorted(headrooms)
+    first = min(range(len(values)), key=lambda at: abs(values[at] - FIRST_HEADROOM))
+    least = np.inf
+    for down in (True, False):
+        for value in reversed(values[: first + 1]) if down else values[first + 1 :]:
+            row = attempt(value)
+            yield row
+            attained = row["attainment"] >= target
+            if attained:
+                least = min(least, row["cost_usd"])
+            if row["cost_usd"] > FAR_DEARER * least or (down and not attained):
+                break
 
 
-def tuned_headrooms(rows: Sequence[Row], target: float) -> dict[tuple[str, str], set[float]]:
-    """Return by policy and forecaster at which of its head-rooms ``target`` costs the least.
-
-    Two where the point lies between them; all where none attains it.
-    """
-    found = {}
-    for pair in dict.fromkeys((row["policy"], row["forecaster"]) for row in rows):
-        curve = sorted(
-            (float(row["headroom"]), float(row["attainment"]), float(row["cost_usd"]))
-            for row in rows
-            if (row["policy"], row["forecaster"]) == pair
-        )
-        headrooms = [headroom for headroom, _, _ in curve]
-        point = tuned_point([a for _, a, _ in curve], [c for _, _, c in curve], target)
-        corners = range(len(curve)) if point is None else point[:2]
-        found[pair] = {headrooms[corner] for corner in corners}
-    return found
+def tuned_run(rows: Sequence[Row], target: float) -> Row:
+    """Return the cheapest run that attains ``target``; where none does, the closest one."""
+    attained = [row for row in rows if float(row["attainment"]) >= target]
+    if attained:
+        return min(attained, key=lambda row: float(row["cost_usd"]))
+    return max(rows, key=lambda row: float(row["attainment"]))
 
 
 def worth(rows: Sequence[Row], target: float) -> list[Row]:
-    """Return one row per policy and forecaster: its cost where it attains ``target`` at the least.
+    """Return one row per case, policy and forecaster: what it costs at its tuned head-room.
 
-    Of the head-rooms that all its seeds have, that is the best on the mean over the seeds.
-    ``saved_usd`` is what the forecaster costs less than the last value, paired over the seeds that
-    both have, with a 95 % interval (Student's t) where there are two or more; ``gap_share`` is the
-    saving as a share of perfect foresight's, on the same seeds. Fields are empty where they cannot
-    be known.
+    Rows of the span ``tuning`` choose the head-room, those of ``judged`` at it are averaged over
+    the seeds. ``saved_usd`` is what the forecaster costs less than the last value, paired over the
+    seeds that both have, with a 95 % interval (Student's t) where there are two or more;
+    ``gap_share`` is the saving as a share of perfect foresight's, on the same seeds. Fields are
+    empty where they cannot be known.
     """
-    table = []
-    for policy in _distinct(rows, "policy"):
-        of_policy = [row for row in rows if row["policy"] == policy]
-        names = _distinct(of_policy, "forecaster")
-        groups = {name: [r for r in of_policy if r["forecaster"] == name] for name in names}
-        tuned = {name: _tuned(group, target) for name, group in groups.items()}
-        costs = {name: by_seed for name, (_, by_seed) in tuned.items()}
-        for name, group in groups.items():
-            losses = [float(row["pinball"]) for row in group if row["pinball"] not in (None, "")]
-            table.append(
-                {
-                    "policy": policy,
-                    "forecaster": name,
-                    "target": group[0]["target"],
-                    "pinball": round(float(np.mean(losses)), 5) if losses else None,
-                    **tuned[name][0],
-                    **_against(costs, name),
-                }
-            )
-    return table
-
-
-def _tuned(rows: Sequence[Row], target: float) -> tuple[Row, dict[Any, float]]:
-    """Return the head-room, of those that all seeds have, that attains most cheaply; its costs."""
-    seeds = _distinct(rows, "seed")
-    by_seed = [{float(row["headroom"]) for row in rows if row["seed"] == seed} for seed in seeds]
-    headrooms = sorted(set.intersection(*by_seed))
-    shares, costs = (_matrix(rows, key, seeds, headrooms) for key in ("attainment", "cost_usd"))
-    empty: Row = dict.fromkeys(("seeds", "headroom", "attainment", "cost_usd"))
-    point = tuned_point(shares.mean(axis=0), costs.mean(axis=0), target)
-    if point is None:
-        return empty, {}
-    low, high, part = point
-
-    def at(values: np.ndarray) -> np.ndarray:
-        return (1.0 - part) * values[..., low] + part * values[..., high]
-
-    row = {
-        "seeds": len(seeds),
-        "headroom": round(float(at(np.array(headrooms))), 3),
-        "attainment": round(float(at(shares).mean()), 6),
-        "cost_usd": round(float(at(costs).mean()), 4),
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in KEYS), []).append(row)
+    tuned = {
+        case: tuned_run([r for r in group if r["span"] == "tuning"], target)
+        for case, group in groups.items()
     }
-    return row, dict(zip(seeds, at(costs).tolist(), strict=True))
+    judged = {
+        case: [
+            row
+            for row in group
+            if row["span"] == "judged" and float(row["headroom"]) == float(tuned[case]["headroom"])
+        ]
+        for case, group in groups.items()
+    }
+    costs = {
+        case: {row["seed"]: float(row["cost_usd"]) for row in group}
+        for case, group in judged.items()
+    }
+    return [
+        {
+            **dict(zip(KEYS, case, strict=True)),
+            "target": tuned[case]["target"],
+            "headroom": float(tuned[case]["headroom"]),
+            "tuned_attainment": float(tuned[case]["attainment"]),
+            "tuned_cost_usd": float(tuned[case]["cost_usd"]),
+            **_means(group),
+            **_against(costs, case),
+        }
+        for case, group in judged.items()
+    ]
 
 
-def _matrix(
-    rows: Sequence[Row], key: str, seeds: Sequence[Any], headrooms: Sequence[float]
-) -> np.ndarray:
-    found = {(row["seed"], float(row["headroom"])): float(row[key]) for row in rows}
-    return np.array([[found[seed, headroom] for headroom in headrooms] for seed in seeds])
+def _means(rows: Sequence[Row]) -> Row:
+    losses = [float(row["pinball"]) for row in rows if row["pinball"] not in (None, "")]
+    shares = [float(row["attainment"]) for row in rows]
+    return {
+        "pinball": round(float(np.mean(losses)), 5) if losses else None,
+        "seeds": len(rows),
+        "attainment": round(float(np.mean(shares)), 6),
+        "least_attainment": round(min(shares), 6),
+        "cost_usd": round(float(np.mean([float(row["cost_usd"]) for row in rows])), 4),
+    }
 
 
-def _against(costs: Mapping[str, Mapping[Any, float]], name: str) -> Row:
+def _against(costs: Mapping[tuple[Any, ...], Mapping[Any, float]], case: tuple[Any, ...]) -> Row:
     row: Row = dict.fromkeys(("saved_usd", "ci95_low", "ci95_high", "gap_share"))
-    own, worst, best = costs[name], costs.get(WORST, {}), costs.get(BEST, {})
+    own = costs[case]
+    worst, best = (costs.get((*case[:-1], name), {}) for name in (WORST, BEST))
     seeds = [seed for seed in own if seed in worst]
-    if not seeds or name == WORST:
+    if not seeds or case[-1] == WORST:
         return row
     saved = np.array([worst[seed] - own[seed] for seed in seeds])
     row["saved_usd"] = round(float(saved.mean()), 4)
@@ -132,7 +119,3 @@ def _against(costs: Mapping[str, Mapping[Any, float]], name: str) -> Row:
         gap = float(np.mean([worst[seed] - best[seed] for seed in seeds]))
         row["gap_share"] = round(float(saved.mean()) / gap, 3) if gap else None
     return row
-
-
-def _distinct(rows: Sequence[Row], key: str) -> list[Any]:
-    return list(dict.fromkeys(row[key] for row in rows))

@@ -89,19 +89,19 @@ def plan(
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Settings, such as planner.headroom=1.1.")
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Say what limits the decision, what else there is and what could change it: as "
+            "text on standard error, and under 'explanation' in the JSON.",
+        ),
+    ] = False,
 ) -> None:
     """Make one decision: a problem in, a plan out, both as JSON."""
-    from markopt.composition import compose, instantiate
-    from markopt.core.documents import plan_to_json, problem_from_json
+    from markopt.decision import launch_plan
 
-    config = compose([f"planner={planner}", *(overrides or [])]).config
-    try:
-        text = sys.stdin.read() if str(problem) == "-" else problem.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise DataError(f"--problem {problem}: cannot be read: {reason}") from None
-    chosen = instantiate(config.planner, "planner")
-    typer.echo(plan_to_json(chosen.plan(problem_from_json(text, str(problem))), indent=2))
+    launch_plan(problem, planner, overrides or [], explained=explain)
 
 
 @app.command()
@@ -109,10 +109,20 @@ def report(
     folder: Annotated[
         Path, typer.Argument(help="A result folder of run, compare, characterize or backtest.")
     ],
+    explain: Annotated[
+        int | None,
+        typer.Option(
+            help="Explain so many of the run's saved problems first, the dearest decisions."
+        ),
+    ] = None,
 ) -> None:
     """Rebuild report.html from a folder's result files."""
     from markopt.evaluation.report import report_folder
 
+    if explain is not None:
+        from markopt.decision import explain_folder
+
+        explain_folder(folder, explain)
     typer.echo(str(report_folder(folder)))
 
 

@@ -2,6 +2,7 @@
 
 MarkoptError
 ├── DataError        a trace, profile or result file is wrong
+│   └── ForecastError    a forecast holds rates that no load can have
 ├── CatalogError     a catalogue entry is wrong or missing
 ├── ConfigError      a setting is wrong or contradicts another
 ├── PlanningError    no plan can be given
@@ -21,6 +22,10 @@ class MarkoptError(Exception):
 
 class DataError(MarkoptError):
     """A trace, profile or result file is wrong; the text names file, row and value."""
+
+
+class ForecastError(DataError):
+    """A forecast holds rates that no load can have: negative, infinite or not a number."""
 
 
 class CatalogError(MarkoptError):

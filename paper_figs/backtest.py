@@ -27,38 +27,50 @@ from figure_style import (
 )
 
 HONEST = {"color": "#3b3f46", "linewidth": 0.8, "linestyle": (0, (1, 2)), "zorder": 0}
+COLUMNS = 4
 LABELS = (
-    "Pinball loss over that\nof the first (log)",
-    "Within 90 % band, %",
+    "Pinball loss\nto the first's",
+    "Within 90 %\nband (fair), %",
     "PIT density",
 )
 
 
 def draw(folder: Path) -> Any:
-    """Return the figure: a column per trace; loss and coverage by step, and the PIT histogram."""
+    """Return the figure: a column per trace; loss and coverage by step, and the PIT histogram.
+
+    Beyond four traces it goes on below, in three more rows.
+    """
     steps, pit = read_rows(folder / "steps.csv"), read_rows(folder / "pit.csv")
     traces = distinct(steps, "trace")
     names = distinct(steps, "forecaster")
     looks = look(names)
+    columns = min(len(traces), COLUMNS)
+    bands = -(-len(traces) // columns)
     figure, grid = plt.subplots(
-        3,
-        len(traces),
-        figsize=(1.5 * len(traces) + 0.6, 4.6),
+        3 * bands,
+        columns,
+        figsize=(1.75 * columns + 0.6, 4.6 * bands + 0.5),
         layout="constrained",
         sharey="row",
         squeeze=False,
     )
-    for column, trace in zip(grid.T, traces, strict=True):
-        draw_steps(column[0], column[1], chosen(steps, trace=trace), looks)
-        draw_pit(column[2], chosen(pit, trace=trace), looks)
-        column[0].set_title(trace.replace("_", " "))
-    for line, label in zip(grid, LABELS, strict=True):
-        line[0].set_ylabel(label)
-    for axes in grid[0]:
-        use_log_scale(axes)
-    grid[1, 0].set_ylim(top=100.0)
-    grid[2, 0].set_ylim(0.0, pit_top(pit))
-    legend_below(figure, fullest(grid[0], len(names)))
+    for at, trace in enumerate(traces):
+        first = 3 * (at // columns)
+        loss, coverage, density = grid[first : first + 3, at % columns]
+        draw_steps(loss, coverage, chosen(steps, trace=trace), looks)
+        draw_pit(density, chosen(pit, trace=trace), looks)
+        loss.set_title(trace.replace("_", " "))
+        use_log_scale(loss)
+    for band in range(bands):
+        for line, label in zip(grid[3 * band : 3 * band + 3], LABELS, strict=True):
+            line[0].set_ylabel(label)
+        grid[3 * band + 1, 0].set_ylim(top=100.0)
+        grid[3 * band + 2, 0].set_ylim(0.0, pit_top(pit))
+    for empty in range(len(traces), bands * columns):
+        for axes in grid[3 * (empty // columns) : 3 * (empty // columns) + 3, empty % columns]:
+            axes.set_axis_off()
+    used = [grid[3 * (at // columns), at % columns] for at in range(len(traces))]
+    legend_below(figure, fullest(used, len(names)), columns=3)
     return figure
 
 
@@ -82,7 +94,7 @@ def draw_steps(loss: Any, coverage: Any, rows: Sequence[Row], looks: Any) -> Non
         minutes = values(own, "lead_s", 1.0 / 60.0)
         with np.errstate(invalid="ignore", divide="ignore"):
             loss.plot(minutes, values(own, "pinball_log") / base, label=name, **looks[name])
-        coverage.plot(minutes, values(own, "coverage_90", 100.0), label=name, **looks[name])
+        coverage.plot(minutes, values(own, "fair_coverage_90", 100.0), label=name, **looks[name])
     coverage.set_xlabel("Minutes ahead")
 
 

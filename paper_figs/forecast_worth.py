@@ -1,4 +1,4 @@
-"""Figure: cost over head-room by forecaster and by target, and cost against forecast accuracy.
+"""Figure: cost over head-room by forecaster on the tuning span, and judged cost against accuracy.
 
 Reads result files only (``experiments/forecast_worth.py``):
 
@@ -29,21 +29,41 @@ from matplotlib import pyplot as plt
 COLORS = (*PALETTE[:-1], "#8c8c8c")  # yellow is too pale for a thin line
 
 
+TARGET = 0.98
+
+
 def draw_costs(axes: Any, rows: Sequence[Row], looks: Mapping[str, Any]) -> None:
-    """Draw the first seed's cost over the head-room, a line per forecaster."""
-    rows = chosen(rows, seed=distinct(rows, "seed")[0])
+    """Draw cost over the head-room, a line per forecaster; open where the SLO is missed."""
     for name, style in looks.items():
         found = sorted(chosen(rows, forecaster=name), key=lambda row: float(row["headroom"]))
-        costs = values(found, "cost_usd")
-        axes.plot(values(found, "headroom"), costs, markersize=3.5, label=name, **style)
+        headrooms, costs = values(found, "headroom"), values(found, "cost_usd")
+        axes.plot(headrooms, costs, markersize=3.5, label=name, **style)
+        missed = values(found, "attainment") < TARGET
+        axes.plot(
+            headrooms[missed],
+            costs[missed],
+            linestyle="none",
+            marker=style["marker"],
+            markersize=3.5,
+            color=style["color"],
+            markerfacecolor="white",
+        )
+    axes.set_xscale("log")
+    ticks = [tick for tick in (0.25, 0.5, 1.0, 2.0, 4.0) if inside(tick, values(rows, "headroom"))]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("Head-room")
+
+
+def inside(tick: float, found: Any) -> bool:
+    """Return whether a tick lies within a range."""
+    return bool(found.min() <= tick <= found.max())
 
 
 def draw_accuracy(axes: Any, rows: Sequence[Row], looks: Mapping[str, Any]) -> None:
-    """Draw the least cost over the pinball loss; filled for the first policy, open for others."""
+    """Draw the judged cost over the pinball loss; filled for the first policy, open for others."""
     for at, policy in enumerate(distinct(rows, "policy")):
         for row in chosen(rows, policy=policy, target="mean"):
-            if not row["cost_usd"]:
-                continue
             style = looks[row["forecaster"]]
             axes.plot(
                 float(row["pinball"]),
@@ -59,7 +79,7 @@ def draw_accuracy(axes: Any, rows: Sequence[Row], looks: Mapping[str, Any]) -> N
 def draw(folder: Path) -> Any:
     """Return the figure: costs of each policy by forecaster, and cost against accuracy."""
     runs, worth = read_rows(folder / "runs.csv"), read_rows(folder / "worth.csv")
-    names, policies = distinct(worth, "forecaster"), distinct(worth, "policy")
+    names = distinct(worth, "forecaster")
     looks = {
         name: {
             "color": COLORS[at % len(COLORS)],
@@ -68,18 +88,21 @@ def draw(folder: Path) -> Any:
         }
         for at, name in enumerate(names)
     }
-    panels = len(policies) + 1
+    cases = list(dict.fromkeys((row["functions"], row["policy"]) for row in worth))
+    panels = len(cases) + 1
     figure, grid = plt.subplots(
-        1, panels, figsize=(2.3 * panels, 2.9), layout="constrained", sharey=True, squeeze=False
+        1, panels, figsize=(1.9 * panels, 2.9), layout="constrained", sharey=True, squeeze=False
     )
-    for axes, policy in zip(grid[0], policies, strict=False):
-        draw_costs(axes, chosen(runs, policy=policy), looks)
-        axes.set_title(policy)
-        axes.set_xlabel("Head-room")
-    draw_accuracy(grid[0, -1], worth, looks)
-    grid[0, -1].set_title("Best head-room")
+    for axes, (functions, policy) in zip(grid[0], cases, strict=False):
+        found = chosen(runs, span="tuning", functions=functions, policy=policy)
+        draw_costs(axes, found, looks)
+        axes.set_title(policy if functions == "True" else f"{policy},\nno functions")
+    with_functions = chosen(worth, functions="True")
+    draw_accuracy(grid[0, -1], with_functions, looks)
+    grid[0, -1].set_title("judged, tuned\nhead-room")
+    policies = distinct(with_functions, "policy")
     kinds = [f"{'open' if at else 'filled'}: {policy}" for at, policy in enumerate(policies)]
-    grid[0, -1].set_xlabel("Pinball loss of log(1 + rate)\n" + ", ".join(kinds))
+    grid[0, -1].set_xlabel("\n".join(["Pinball loss", *kinds]))
     grid[0, 0].set_ylabel("Cost, USD")
     grid[0, 0].set_ylim(bottom=0.0)
     legend_below(figure, grid[0, 0], columns=4)

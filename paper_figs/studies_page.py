@@ -126,11 +126,12 @@ def forecast_worth(folder: Path) -> list[Cells]:
     rows = read_rows(folder / "worth.csv")
     head = ["policy", "forecaster", "pinball", "seeds", "head-room", "attainment", "cost USD"]
     table = [[*head, "saved USD", "of the gap"]]
-    for policy in distinct(rows, "policy"):
-        for at, row in enumerate(chosen(rows, policy=policy)):
+    for functions, policy in dict.fromkeys((row["functions"], row["policy"]) for row in rows):
+        title = policy if functions == "True" else f"{policy}, no functions"
+        for at, row in enumerate(chosen(rows, functions=functions, policy=policy)):
             table.append(
                 [
-                    "" if at else policy,
+                    "" if at else title,
                     row["forecaster"],
                     f"{float(row['pinball']):.4f}" if row["pinball"] else f"({row['target']})",
                     row["seeds"],

@@ -153,7 +153,7 @@ def test_help_lists_groups_and_settings(here, capsys, command):
     assert main([command, "--help"]) == 0
     text = capsys.readouterr().out
     assert "Usage: markopt run" in text
-    assert "planner: greedy" in text
+    assert "planner: cvxpy, greedy, " in text
     assert "tune_s" in text
 
 
@@ -335,6 +335,41 @@ def test_saving_problems_changes_no_result(here):
         assert (here / "plain" / name).read_bytes() == (here / "saving" / name).read_bytes(), name
     assert len(list((here / "saving" / "problems").iterdir())) == 10
     assert not (here / "plain" / "problems").exists()
+
+
+def test_report_explains_the_dearest_of_the_saved_decisions(here, capsys):
+    arguments = ["run", "planner=program", "save_problems_every=3", "output=out", *SMALL]
+    assert main(arguments) == 0
+    page = here / "out" / "report.html"
+    assert "decisions explained" not in page.read_text()
+    assert main(["report", "out", "--explain", "2"]) == 0
+    document = json.loads((here / "out" / "explanations.json").read_text())
+    costs = [entry["figures"]["objective_usd_per_h"] for entry in document["decisions"]]
+    assert len(costs) == 2
+    assert costs == sorted(costs, reverse=True)
+    lines = (here / "out" / "decisions.jsonl").read_text().splitlines()
+    logged = {entry["time_s"]: entry for entry in map(json.loads, lines)}
+    for entry in document["decisions"]:
+        reason = logged[entry["time_s"]]["reason"]
+        assert reason.endswith(entry["sections"][0][1][0].removeprefix("Why: "))
+    text = page.read_text()
+    assert "The dearest decisions explained" in text
+    assert "If the load or the SLO were another" in text
+    # It stays in later reports, which read files only.
+    assert main(["report", "out"]) == 0
+    assert page.read_text() == text
+
+
+def test_report_explains_nothing_where_no_problem_was_saved(here, capsys):
+    assert main(["run", "planner=greedy", "output=out", *SMALL]) == 0
+    capsys.readouterr()
+    assert "save_problems_every" in fails(capsys, 2, "report", "out", "--explain", "1")
+    (here / "out" / "problems").mkdir()
+    (here / "out" / "problems" / "problem-3000.json").write_text("{}")
+    assert "--explain" in fails(capsys, 2, "report", "out", "--explain", "0")
+    assert "problem-3000.json" in fails(capsys, 2, "report", "out", "--explain", "1")
+    (here / "out" / "explanations.json").write_text("[]")
+    assert "explanations.json" in fails(capsys, 2, "report", "out")
 
 
 @pytest.mark.parametrize("name", ["problem_calm", "problem_burst"])

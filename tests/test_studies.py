@@ -77,8 +77,10 @@ TOY = {
         "workload.history_s=7200",
         "workload.evaluate_s=300",
         "workload.scale=30",
+        "workload.start_s=null",
+        "compare.tune_s=600",
         "forecaster=last_value,oracle",
-        "planner.headroom=0.9,1.1",
+        "headroom=0.9,1.1",
     ),
     "attribution": (
         "planner=greedy,lambda_only",
@@ -413,52 +415,90 @@ def test_the_committed_worth_has_the_reference_at_one():
     assert all(math.isfinite(float(row["cost_ratio"])) for row in rows if row["cost_ratio"])
 
 
-def test_the_tuned_point_of_a_cost_curve_is_its_cheapest_that_attains(load):
+def curve(costs, attainments):
+    """Return runs over head-rooms, by a function that notes what was asked for."""
+    asked = []
+
+    def attempt(headroom):
+        asked.append(headroom)
+        return {
+            "headroom": headroom,
+            "cost_usd": costs[headroom],
+            "attainment": attainments.get(headroom, 1.0),
+        }
+
+    return asked, attempt
+
+
+def test_the_walk_over_head_rooms_turns_round_where_cost_has_risen_by_a_fifth(load):
     table = load("experiments", "worth_table")
-    assert table.tuned_point([0.9, 0.99, 1.0], [3.0, 1.0, 2.0], 0.98) == (1, 1, 0.0)
-    assert table.tuned_point([0.9, 0.95], [1.0, 2.0], 0.98) is None
-    low, high, part = table.tuned_point([0.96, 1.0], [1.0, 2.0], 0.98)
-    assert (low, high) == (0, 1)
-    assert part == pytest.approx(0.5)
+    costs = {0.3: 9.0, 0.5: 9.0, 0.8: 7.0, 1.0: 8.0, 1.2: 8.3, 1.5: 9.0, 2.0: 1.0}
+    asked, attempt = curve(costs, {})
+    tried = list(table.walk(list(costs), attempt, 0.98))
+    assert asked == [1.0, 0.8, 0.5, 1.2, 1.5]
+    assert table.tuned_run(tried, 0.98)["headroom"] == 0.8
+
+
+def test_the_walk_goes_up_until_the_slo_is_met_and_not_below_where_it_is_missed(load):
+    table = load("experiments", "worth_table")
+    costs = {0.5: 1.0, 1.0: 2.0, 1.5: 3.0, 2.0: 4.0, 2.5: 4.5, 3.0: 6.0}
+    asked, attempt = curve(costs, {0.5: 0.5, 1.0: 0.9, 1.5: 0.95})
+    tried = list(table.walk(list(costs), attempt, 0.98))
+    assert asked == [1.0, 1.5, 2.0, 2.5, 3.0]
+    assert table.tuned_run(tried, 0.98)["headroom"] == 2.0
+    assert table.tuned_run(tried[:2], 0.98)["headroom"] == 1.5  # none attains: the closest
 
 
 def test_what_a_forecast_saves_is_paired_by_seed_and_a_share_of_perfect_foresights(load):
     table = load("experiments", "worth_table")
+    common = {"functions": True, "policy": "p", "target": "mean", "pinball": 0.1}
     rows = [
         {
-            "policy": "p",
+            **common,
+            "span": span,
             "forecaster": name,
-            "target": "mean",
-            "pinball": 0.1,
             "headroom": headroom,
             "seed": seed,
-            "attainment": 0.99,
+            "attainment": 0.99 - 0.02 * (span == "judged" and seed == 2),
             "cost_usd": base + seed + 5.0 * (headroom == 1.0),
         }
         for name, base in (("last_value", 10.0), ("better", 8.0), ("oracle", 6.0))
-        for headroom in (1.0, 1.2)
-        for seed in (0, 1, 2)
+        for span, seeds, headrooms in (
+            ("tuning", (0,), (1.0, 1.2)),
+            ("judged", (0, 1, 2), (1.2,)),
+        )
+        for headroom in headrooms
+        for seed in seeds
     ]
     found = {row["forecaster"]: row for row in table.worth(rows, 0.98)}
     assert found["better"]["headroom"] == 1.2
     assert found["better"]["cost_usd"] == 9.0
     assert found["better"]["saved_usd"] == 2.0
     assert found["better"]["gap_share"] == 0.5
+    assert found["better"]["least_attainment"] == pytest.approx(0.97)
     assert found["oracle"]["gap_share"] == 1.0
     assert found["last_value"]["saved_usd"] is None
-    nothing = table.worth(rows, 0.995)
-    assert all(row["cost_usd"] is None and row["gap_share"] is None for row in nothing)
+    assert found["last_value"]["tuned_cost_usd"] == 10.0
 
 
-def test_perfect_foresight_has_no_loss_and_equal_runs_give_equal_tables(load, toys, tmp_path):
+def test_head_rooms_are_tuned_on_the_past_and_judged_on_what_follows(load, toys, tmp_path):
     folder = toys("forecast_worth")
     rows = rows_of(folder / "runs.csv")
-    assert [row["seed"] for row in rows] == ["0"] * 4 + ["1"] * 2
-    for forecaster in ("last_value", "oracle"):
-        of_first = [r for r in rows[:4] if r["forecaster"] == forecaster]
-        best = min(of_first, key=lambda row: float(row["cost_usd"]))
-        (later,) = [r for r in rows[4:] if r["forecaster"] == forecaster]
-        assert later["headroom"] == best["headroom"]
+    tuning = [row for row in rows if row["span"] == "tuning"]
+    judged = [row for row in rows if row["span"] == "judged"]
+    assert {row["seed"] for row in tuning} == {"0"}
+    kinds = {(row["functions"], row["forecaster"]) for row in rows}
+    assert kinds == {(f, n) for f in ("True", "False") for n in ("last_value", "oracle")}
+    assert len(judged) == 2 * len(kinds)
+    table = load("experiments", "worth_table")
+    for functions, forecaster in kinds:
+        own = {"functions": functions, "forecaster": forecaster}
+        tried, later = (
+            [row for row in of_span if own.items() <= row.items()] for of_span in (tuning, judged)
+        )
+        assert {row["headroom"] for row in later} == {table.tuned_run(tried, 0.98)["headroom"]}
+    assert len({row["requests"] for row in tuning}) == 1
+    assert not {row["requests"] for row in tuning} & {row["requests"] for row in judged}
     losses = {row["forecaster"]: row["pinball"] for row in rows}
     assert float(losses["oracle"]) == 0.0 < float(losses["last_value"])
     again = toy_run(load, "forecast_worth", tmp_path / "again")

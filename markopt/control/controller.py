@@ -35,7 +35,7 @@ from markopt.core import (
     RequiredThroughput,
     Service,
 )
-from markopt.errors import ConfigError, DataError, SolverFailed
+from markopt.errors import ConfigError, DataError, ForecastError, SolverFailed
 
 if (
     TYPE_CHECKING
@@ -73,8 +73,8 @@ class Controller:
 
     No data is not zero load: where an interval's bins did not come, or read zero as nobody expected
     (see ``SilenceWatch``), the forecaster is told NaN and the next plan may launch but not
-    terminate. Where the planner's solver fails the fleet is held;
-    a planner that proves that no plan exists ends the run.
+    terminate. Where the planner's solver fails, or a forecast holds rates that no load can have,
+    the fleet is held; a planner that proves that no plan exists ends the run.
 
     Raises:
         ConfigError: ``history`` has another interval than ``settings``, or the monitor's offer is
@@ -138,6 +138,8 @@ class Controller:
             )
         self._clock_s = history.end_s
         self._last_rate_rps = float(history.rate_rps[-1]) if len(history) else math.nan
+        known_rps = [rate for rate in history.rate_rps.tolist() if not math.isnan(rate)]
+        self._known_rate_rps = known_rps[-1] if known_rps else 0.0
         self._ended: IntervalCounts | None = None
         self._observation: Observation | None = None
         self._last_plan: Plan | None = None
@@ -202,9 +204,7 @@ class Controller:
         """Plan and apply; where launches lack capacity, plan again at once with what is left."""
         missing = self._learn(begin_s)
         started_s = time.perf_counter()
-        forecast = self._forecaster.forecast(
-            self._settings.horizon, self._settings.samples, self._rng
-        )
+        forecast, failure = self._forecast(begin_s)
         forecast_wall_s = time.perf_counter() - started_s
         if abs(forecast.start_s - begin_s) > 1e-6 * self._settings.interval_s:
             raise DataError(
@@ -213,7 +213,9 @@ class Controller:
         if self._share is not None:
             self._share.expect(forecast)
         name = f"plan-{begin_s:.3f}"
-        decision = self._attempt(begin_s, seen, forecast, missing, decision_id=name)
+        decision = self._attempt(
+            begin_s, seen, forecast, missing, decision_id=name, failure=failure
+        )
         earlier: list[RefusedPlan] = []
         plan_wall_s = decision.plan_wall_s
         while decision.report.insufficient and 1 + len(earlier) < self._settings.plans_at_once:
@@ -222,7 +224,9 @@ class Controller:
             )
             seen = self._memory.complete(self._backend.observe())
             decision_id = f"{name}-{len(earlier) + 1}"
-            decision = self._attempt(begin_s, seen, forecast, missing, decision_id=decision_id)
+            decision = self._attempt(
+                begin_s, seen, forecast, missing, decision_id=decision_id, failure=failure
+            )
             plan_wall_s += decision.plan_wall_s
         self._situation.planned(decision.plan)
         self._last_plan = decision.plan
@@ -233,6 +237,16 @@ class Controller:
             earlier=tuple(earlier),
         )
 
+    def _forecast(self, begin_s: float) -> tuple[Forecast, str]:
+        """Return the forecast and, where it was unusable, why; then it is the last known rate."""
+        horizon, samples = self._settings.horizon, self._settings.samples
+        try:
+            return self._forecaster.forecast(horizon, samples, self._rng), ""
+        except ForecastError as error:
+            flat_rps = np.full((samples, horizon), self._known_rate_rps)
+            interval_s = self._settings.interval_s
+            return Forecast.equally_likely(begin_s, interval_s, flat_rps), str(error)
+
     def _attempt(
         self,
         begin_s: float,
@@ -241,13 +255,17 @@ class Controller:
         missing: str,
         *,
         decision_id: str,
+        failure: str,
     ) -> _Decision:
-        """Make a plan and carry its first step out; what is ``missing`` freezes scale-in."""
+        """Make a plan and carry its first step out; what is ``missing`` freezes scale-in.
+
+        A ``failure`` of the forecast holds the fleet.
+        """
         frozen = bool(missing)
         problem = self._situation.problem(begin_s, seen, forecast)
         started_s = time.perf_counter()
         try:
-            plan = self._planner.plan(problem)
+            plan = self._hold(problem, failure) if failure else self._planner.plan(problem)
         except SolverFailed as error:
             plan = self._hold(problem, str(error))
         plan_wall_s = time.perf_counter() - started_s
@@ -278,6 +296,8 @@ class Controller:
             return ""
         interval_s = self._settings.interval_s
         self._last_rate_rps = ended.rate_rps
+        if not math.isnan(ended.rate_rps):
+            self._known_rate_rps = ended.rate_rps
         self._forecaster.update(
             RateSeries(
                 begin_s - interval_s, interval_s, np.array([ended.rate_rps]), ended.within_rps()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from functools import cache
 from typing import Any, TypeVar
 
@@ -12,6 +14,9 @@ from markopt.core.problem import Problem
 from markopt.errors import ConfigError, MarkoptError
 
 T = TypeVar("T")
+
+EXPLANATION = "explanation"
+"""The key beside a plan's own under which ``markopt plan --explain`` writes."""
 
 
 @cache
@@ -60,9 +65,13 @@ def plan_to_json(plan: Plan, *, indent: int | None = None) -> str:
 
 
 def plan_from_json(text: str | bytes, where: str = "plan") -> Plan:
-    """Read a plan.
+    """Read a plan; an explanation beside it is left out.
 
     Raises:
         ConfigError: a key is unknown or missing, or a value is out of range; the text names it.
     """
+    with suppress(ValueError):  # what is no JSON is refused below
+        document = json.loads(text)
+        if isinstance(document, dict) and document.pop(EXPLANATION, None) is not None:
+            text = json.dumps(document)
     return _parse(_plan_adapter(), text, where)

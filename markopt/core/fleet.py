@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True, slots=True)  # one per offer and interval is kept
@@ -33,7 +34,9 @@ class FleetState:
 
     def of(self, offer: str) -> OfferFleet:
         """Return the instances of one offer (none, if it does not appear)."""
-        for entry in self.offers:
-            if entry.offer == offer:
-                return entry
-        return OfferFleet(offer)
+        entry = self._by_offer.get(offer)
+        return OfferFleet(offer) if entry is None else entry
+
+    @cached_property
+    def _by_offer(self) -> dict[str, OfferFleet]:
+        return {entry.offer: entry for entry in reversed(self.offers)}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markopt.core.arrays import Floats, frozen_floats
-from markopt.errors import DataError
+from markopt.errors import DataError, ForecastError
 
 Statistic = Literal["mean", "max", "carried"]
 
@@ -25,8 +25,8 @@ class Forecast:
     (``markopt.forecasting.CarriedRate``).
 
     Raises:
-        DataError: shapes do not fit, a rate is negative or not finite, or probabilities do not
-            sum to one.
+        ForecastError: a rate is negative or not finite.
+        DataError: shapes do not fit, or probabilities do not sum to one.
     """
 
     start_s: float
@@ -49,7 +49,11 @@ class Forecast:
                 f"{self.paths_rps.shape[0]} paths"
             )
         if not np.all(np.isfinite(self.paths_rps)) or np.any(self.paths_rps < 0.0):
-            raise DataError("Forecast: paths_rps must be finite and not negative")
+            bad = ~(np.isfinite(self.paths_rps) & (self.paths_rps >= 0.0))
+            raise ForecastError(
+                f"Forecast: paths_rps must be finite and not negative, got "
+                f"{self.paths_rps[bad][0]} among {int(bad.sum())} of {bad.size} rates"
+            )
         if np.any(self.probabilities < 0.0) or abs(float(self.probabilities.sum()) - 1.0) > 1e-6:
             raise DataError(
                 f"Forecast: probabilities must be at least 0 and sum to 1, got a sum of "

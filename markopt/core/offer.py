@@ -85,6 +85,8 @@ class Offer:
             value = getattr(self, key)
             if value is not None and not value > 0.0:
                 raise CatalogError(f"Offer '{self.name}': {key} must be positive, got {value}")
+        if self.stock is not None and self.stock < 0:
+            raise CatalogError(f"Offer '{self.name}': stock must not be negative, got {self.stock}")
         if not 0.0 < self.baseline_share <= 1.0:
             raise CatalogError(
                 f"Offer '{self.name}': baseline_share must lie in (0, 1], got {self.baseline_share}"

@@ -32,12 +32,26 @@ class Limits:
     """Account limits; None means without a limit.
 
     ``max_instances_by_pool`` bounds the billed instances of all offers of a pool together.
+
+    Raises:
+        ConfigError: a limit is negative.
     """
 
     max_vcpus: float | None = None
     max_launches_per_interval: int | None = None
     max_terminations_per_interval: int | None = None
     max_instances_by_pool: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key in ("max_vcpus", "max_launches_per_interval", "max_terminations_per_interval"):
+            value = getattr(self, key)
+            if value is not None and not value >= 0:
+                raise ConfigError(f"limits.{key}: must not be negative, got {value}")
+        for pool, count in self.max_instances_by_pool.items():
+            if count < 0:
+                raise ConfigError(
+                    f"limits.max_instances_by_pool: must not be negative, got {count} for '{pool}'"
+                )
 
 
 @dataclass(frozen=True, eq=False)

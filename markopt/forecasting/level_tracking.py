@@ -15,6 +15,10 @@ Array = NDArray[np.float64]
 
 _FAST_MEMORY = 20.0  # outcomes that the quickest expert's width rests on
 _SHAPE_GAIN = 0.02
+_ALARM_BAND = (0.05, 0.95)
+_ALARM_MEMORY = 10.0  # outcomes over which misses of the first step are counted
+_ALARM_DEVIATIONS = 4.4
+_ALARM_WEIGHT = 0.8  # of the quickest expert, where misses say that the regime has changed
 _LEAST_WIDTH, _LARGEST_WIDTH = 0.1, 5.0
 _LARGEST_CORRECTION = 3.0
 _NORMAL_WIDTH = float(np.sqrt(np.pi / 2.0))  # deviation over mean absolute deviation
@@ -31,7 +35,10 @@ class LevelTracker:
     outcomes or so and follows only the shape. Experts are weighted by the pinball loss of what they
     had said when the forecast was made, over the last ``window`` outcomes, with a share for each so
     that none is lost. A slow correction adds up what the weighted mean misses: unless it meets its
-    bound, no miss lasts. State and work are O(horizon x levels x experts), whatever the past.
+    bound, no miss lasts. Where the first step's band misses far more of the last ten outcomes or so
+    than it claims, the regime has changed: all steps are left to the quickest expert, without
+    waiting for their own outcomes, and weights go on from there. State and work are
+    O(horizon x levels x experts), whatever the past.
     """
 
     def __init__(self, levels: Sequence[float], gains: Sequence[float], window: int) -> None:
@@ -45,6 +52,11 @@ class LevelTracker:
         self.correction = np.zeros((0, count))
         self._squared_loss = np.zeros((0, count))
         self._width = np.zeros(0)
+        self._band = tuple(int(np.argmin(np.abs(self._levels - edge))) for edge in _ALARM_BAND)
+        claimed = 1.0 - float(self._levels[self._band[1]] - self._levels[self._band[0]])
+        deviation = np.sqrt(claimed * (1.0 - claimed) / (2.0 * _ALARM_MEMORY - 1.0))
+        self._claimed = self._missed = claimed
+        self._alarm = claimed + _ALARM_DEVIATIONS * float(deviation)
 
     @property
     def horizon(self) -> int:
@@ -98,6 +110,8 @@ class LevelTracker:
         correction = self.correction[steps] + slow * (self._levels - below_all)
         self.correction[steps] = np.clip(correction, -_LARGEST_CORRECTION, _LARGEST_CORRECTION)
         self._follow(steps, outcome.mean(axis=-1))
+        if steps[0] == 0:
+            self._watch(outcome[0], combined[0])
 
     def _reweigh(self, steps: NDArray[np.int64], outcome: Array, said: Array) -> None:
         error = outcome[:, None, None, :] - said[..., None]
@@ -115,6 +129,16 @@ class LevelTracker:
         share = 0.5 / self._window
         weights /= weights.sum(axis=-1, keepdims=True)
         self.weights[steps] = (1.0 - share) * weights + share / experts
+
+    def _watch(self, outcome: Array, combined: Array) -> None:
+        """Count what the first step's band missed; after a change the quickest expert leads."""
+        low, high = (combined[at] for at in self._band)
+        missed = float(((outcome < low) | (outcome > high)).mean())
+        self._missed += (missed - self._missed) / _ALARM_MEMORY
+        if self._missed > self._alarm:
+            self._missed = self._claimed
+            self.weights *= 1.0 - _ALARM_WEIGHT
+            self.weights[..., -1] += _ALARM_WEIGHT
 
     def _follow(self, steps: NDArray[np.int64], score: Array) -> None:
         width = self._width[steps]

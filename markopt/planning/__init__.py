@@ -3,6 +3,7 @@
 from markopt.planning.cheapest_fleet import cheapest_fleet
 from markopt.planning.clairvoyant import ClairvoyantBound, clairvoyant_bound
 from markopt.planning.evaluator import PlanEvaluation, evaluate_plan
+from markopt.planning.explanation import Explanation, WithHardSlo, explain
 from markopt.planning.greedy import Greedy
 from markopt.planning.greedy_released import GreedyReleased
 from markopt.planning.lambda_only import LambdaOnly
@@ -17,6 +18,7 @@ from markopt.planning.target_tracking import TargetTracking
 __all__ = [
     "ClairvoyantBound",
     "CvxpyProgram",
+    "Explanation",
     "Greedy",
     "GreedyReleased",
     "LambdaOnly",
@@ -27,8 +29,10 @@ __all__ = [
     "SquareRootStaffing",
     "StaticPeak",
     "TargetTracking",
+    "WithHardSlo",
     "WithStandbys",
     "cheapest_fleet",
     "clairvoyant_bound",
     "evaluate_plan",
+    "explain",
 ]

@@ -16,6 +16,7 @@ from markopt.planning.requirement import (
     candidate_offers,
     fleet_mix,
     launch_delay_intervals,
+    listed,
     mix_of,
     remixed,
     required_rps,
@@ -126,6 +127,9 @@ class _Candidates:
     def add_cheapest(self, shortage: Array, tau: int, steps: int) -> None:
         """Add the candidate with the least (O_i + steps P_i) / N_i to the plan.
 
+        It is added as often at once as it would be chosen again with the same figures, so that
+        the work does not grow with the load.
+
         Raises:
             Infeasible: the limits leave no candidate.
         """
@@ -141,13 +145,34 @@ class _Candidates:
         if not usable.any():
             raise Infeasible(
                 f"Greedy: needs {shortage[0]:.1f} rps of throughput more, but stock, vCPU and "
-                f"launch limits leave none of {[o.name for o in self._offers]}"
+                f"launch limits leave none of {listed([o.name for o in self._offers])}"
             )
         ratio = np.full(len(usd), np.inf)
         ratio[usable] = usd[usable] / requests[usable]
         ties = np.flatnonzero(ratio <= ratio.min() * (1.0 + 1e-12))
         best = min(ties.tolist(), key=lambda k: (not idle[k], self._price[k], self._by_name[k]))
-        self.counts[best] += 1.0
+        self.counts[best] += self._repeats(best, shortage, idle=bool(idle[best]))
+
+    def _repeats(self, best: int, shortage: Array, *, idle: bool) -> float:
+        """Return how often ``best`` is chosen in a row, at least once.
+
+        While every step is short of more than any instance serves, each candidate's N_i stays the
+        same, and so does the choice, until idle instances or a limit are used up.
+        """
+        full = (float(shortage.min()) - float(self.capacity.max())) / float(self.capacity[best])
+        rounds = [np.floor(full)]
+        if idle:
+            rounds.append(self.running[best] - self.counts[best])
+        else:
+            limits = self._problem.limits
+            rounds.append(max(self._stock[best], self.running[best]) - self.counts[best])
+            if limits.max_launches_per_interval is not None:
+                launched = float(np.maximum(self.counts - self.running, 0.0).sum())
+                rounds.append(limits.max_launches_per_interval - launched)
+            if limits.max_vcpus is not None and self._vcpus[best] > 0.0:
+                left = limits.max_vcpus + 1e-9 - float(self._vcpus @ self.counts)
+                rounds.append(np.floor(left / self._vcpus[best]))
+        return max(float(min(rounds)), 1.0)
 
     def _may_launch(self) -> NDArray[np.bool_]:
         limits = self._problem.limits

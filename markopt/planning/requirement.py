@@ -42,14 +42,33 @@ def candidate_offers(problem: Problem) -> tuple[Offer, ...]:
     if not chosen:
         raise Infeasible(
             f"Service '{problem.service.name}': needs an offer that answers within "
-            f"rt_max_s={slo.rt_max_s}, got {_service_times(problem.offers)}"
+            f"rt_max_s={slo.rt_max_s}, got {_service_times(problem.offers)}, and "
+            f"{_function_time(problem.function)}"
         )
     return chosen
 
 
 def _service_times(offers: Sequence[Offer]) -> str:
-    listed = [f"{offer.name} {offer.service_times_s[0]} s" for offer in offers]
-    return ", ".join(listed) or "no offers"
+    """Return the fastest offers with the time that each needs for one request."""
+    fastest = sorted(offers, key=lambda o: (o.service_times_s[0], o.name))
+    return listed([_service_time(offer) for offer in fastest]) or "no offers"
+
+
+def _service_time(offer: Offer) -> str:
+    note = " (burstable, stands by)" if offer.purchase is PurchaseOption.BURSTABLE else ""
+    return f"{offer.name} {offer.service_times_s[0]:.4g} s{note}"
+
+
+def _function_time(function: FunctionOffer | None) -> str:
+    if function is None:
+        return "no function"
+    return f"the function {function.name} {function.service_time_s:.4g} s"
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Return the first names in one line, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def launch_delay_intervals(offer: Offer, interval_s: float) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from markopt.core import Plan, Problem
 
@@ -37,6 +39,19 @@ def counts_plan(
     wanted = np.array([counts.get(name, 0) for name in names], dtype=np.int64)
     targets = np.repeat(wanted[:, None], problem.horizon, axis=1)
     return rows_plan(problem, planner, targets, warm, reason=reason)
+
+
+def pending_counts(problem: Problem) -> NDArray[np.int64]:
+    """Return what is still launching in each interval, shape (offers, horizon).
+
+    A plan that bills less than that would end instances before they are ready.
+    """
+    counts = np.zeros((len(problem.offers), problem.horizon), dtype=np.int64)
+    for row, offer in enumerate(problem.offers):
+        for ready_in_s in problem.fleet.of(offer.name).pending_ready_in_s:
+            at = max(math.ceil(ready_in_s / problem.interval_s - 1e-9), 0)
+            counts[row, : min(at, problem.horizon)] += 1
+    return counts
 
 
 def held_plan(problem: Problem, planner: str, reason: str) -> Plan:

@@ -420,3 +420,26 @@ def test_records_score_the_forecast_of_their_own_interval():
     assert records[1].pinball == pytest.approx(pinball_loss(quantiles, 20.0))
     assert records[1].forecast_p50_rps == quantiles[9]
     assert records[1].forecast_p05_rps <= records[1].forecast_p50_rps <= records[1].forecast_p95_rps
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -3.0])
+def test_a_forecast_of_no_possible_load_holds_the_fleet_until_the_next_one(bad):
+    class Broken(LastValue):
+        def forecast(self, horizon, samples, rng):
+            whole = super().forecast(horizon, samples, rng)
+            if whole.start_s == 60.0:
+                return Forecast.equally_likely(60.0, 60.0, np.full((samples, horizon), bad))
+            return whole
+
+    # The load doubles, then falls: only the second decision, whose forecast is broken, holds.
+    records, _, planner = episode(
+        [250] * 12 + [500] * 12 + [50] * 12, until_s=240.0, forecaster=Broken(), monitor=False
+    )
+    assert [r.plan.rung for r in records] == ["rule", "hold", "rule", "rule"]
+    held = records[1]
+    assert "fleet held: Forecast: paths_rps must be finite" in held.plan.reason
+    assert held.actions.launch == {}
+    assert held.actions.terminate == ()
+    # The record shows what the loop falls back on: the last known rate.
+    assert held.forecast_mean_rps == held.observed_rps == 50.0
+    assert [problem.time_s for problem in planner.problems] == [0.0, 120.0, 180.0]

@@ -330,7 +330,7 @@ def test_what_was_written_is_read_back_and_damage_is_named(result, tmp_path):
     with pytest.raises(DataError, match=r"backtest\.csv, line 2: expected a row"):
         read_backtest(tmp_path)
     (tmp_path / "summary.json").write_text('{"schema": "markopt.backtest/0"}')
-    with pytest.raises(DataError, match=r"this version reads 'markopt\.backtest/1'"):
+    with pytest.raises(DataError, match=r"this version reads 'markopt\.backtest/2'"):
         read_backtest(tmp_path)
     (tmp_path / "summary.json").unlink()
     with pytest.raises(DataError, match=r"summary\.json: a result file is missing"):

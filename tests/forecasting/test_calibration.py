@@ -14,6 +14,7 @@ from markopt.errors import ConfigError
 from markopt.forecasting import Calibrated, LastValue, SeasonalNaive
 from markopt.forecasting.calibration import counting_unit_rps
 from markopt.forecasting.fair_coverage import fairly_covered, level_bounds
+from markopt.forecasting.level_tracking import LevelTracker
 from tests.forecasting.models import INTERVAL_S, burst_series, part
 
 FIRST = 60
@@ -143,6 +144,42 @@ def test_coverage_is_back_in_the_hour_after_the_first_hour_of_a_new_regime(kind)
     assert 0.85 < second < 0.95
     if kind != "level":  # the last value itself follows a level at once
         assert first < 0.85
+
+
+def test_coverage_recovers_within_the_hour_after_the_variance_has_grown_fourfold():
+    inside = np.mean(
+        [
+            coverage_of(Calibrated(LastValue()), _changed("variance", seed), first=500)
+            for seed in range(6)
+        ],
+        axis=0,
+    )[CHANGE - 500 :]
+    assert inside[:20].mean() < 0.75
+    assert 0.86 < inside[40:60].mean() < 0.95
+
+
+def alarmed(outcomes, levels=(0.05, 0.5, 0.95), horizon=4):
+    """Return the quickest expert's weights of a tracker that saw normal scores, by step."""
+    tracker = LevelTracker(levels, gains=(0.002, 0.1), window=240)
+    tracker.extend(horizon)
+    for score in outcomes:
+        said = tracker.experts(horizon)[:1]
+        outcome = np.array([[score]])
+        tracker.learn(np.array([0]), outcome, said, ndtri(np.array([levels])))
+    return tracker.weights[..., -1]
+
+
+def test_misses_of_the_first_step_leave_all_steps_to_the_quickest_expert():
+    calm = np.random.default_rng(2).standard_normal(400)
+    before = alarmed(calm)
+    np.testing.assert_allclose(before[1:], 1.0 / 3.0)  # no outcome of theirs yet, no alarm
+    assert (alarmed([*calm, *[3.0, -3.0] * 4])[1:] > 0.8).all()
+    assert (alarmed([*calm, *[1.0, -1.0] * 4])[1:] < 0.4).all()
+
+
+def test_a_band_that_claims_half_never_alarms():
+    weights = alarmed([5.0] * 40, levels=(0.25, 0.5, 0.75))
+    np.testing.assert_allclose(weights[1:], 1.0 / 3.0)
 
 
 def test_a_forecast_of_one_value_gets_a_width_of_its_own():

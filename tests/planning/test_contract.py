@@ -28,6 +28,7 @@ from markopt.planning import (
     SquareRootStaffing,
     StaticPeak,
     TargetTracking,
+    WithHardSlo,
     WithStandbys,
     evaluate_plan,
 )
@@ -51,6 +52,7 @@ MAKERS: list[Callable[[], Planner]] = [
     *CLASSES,
     lambda: PulpProgram(solver="highs"),
     lambda: WithStandbys(Greedy(), "t2.medium", 3),
+    lambda: WithHardSlo(planner=Program()),
 ]
 
 
@@ -153,7 +155,9 @@ def test_knob_is_an_argument_and_its_grid_leads_to_more_capacity(make: type) -> 
 def test_every_config_lists_every_argument_at_its_default(path: Path) -> None:
     config = compose([f"planner={path.stem}"]).config.planner
     planner = instantiate(config)
-    if isinstance(planner, WithStandbys):
+    if isinstance(planner, WithHardSlo):
+        assert planner == WithHardSlo(planner=type(planner.planner)())
+    elif isinstance(planner, WithStandbys):
         inner = type(planner.planner)()
         assert planner == WithStandbys(inner, "t2.medium/burstable")
     else:
@@ -164,7 +168,9 @@ def test_every_config_lists_every_argument_at_its_default(path: Path) -> None:
 
 def test_there_is_a_config_for_every_planner() -> None:
     targets = {OmegaConf.load(path)["_target_"] for path in CONF.glob("*.yaml")}
-    assert targets == {f"markopt.planning.{make.__name__}" for make in (*CLASSES, WithStandbys)}
+    assert targets == {
+        f"markopt.planning.{make.__name__}" for make in (*CLASSES, WithStandbys, WithHardSlo)
+    }
 
 
 def test_hold_keeps_what_is_billed() -> None:

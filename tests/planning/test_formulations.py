@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -13,10 +14,10 @@ from markopt.planning import CvxpyProgram, Program, PulpProgram, evaluate_plan
 from markopt.planning.program.builder import build_program
 from markopt.planning.program.ladder import Solution, whole_solution
 from markopt.planning.program.search import search
-from markopt.planning.program.solver import Session, SolverOptions
+from markopt.planning.program.solver import SolverOptions, solve_model
 from markopt.planning.reference.solved import Solved
 from markopt.planning.statement import Formulation, Statement
-from tests.fuzzing import examples
+from tests.fuzzing import FUZZING, examples
 from tests.planning.statements import decisions, settings_of_all, statement_of
 
 GAP = 1e-6
@@ -27,7 +28,7 @@ PROVEN = ("optimal", "incumbent")
 FEW = {
     "deadline": None,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much],
-    "derandomize": True,
+    "derandomize": not FUZZING,
 }
 
 
@@ -36,15 +37,18 @@ def by_program(statement: Statement) -> Solution | None:
     built = build_program(statement, 10**7)
     options = SolverOptions(relative_gap=GAP, max_nodes=200_000)
     scale = 1.0 / float(statement.fleet.c.mean())
-    answer = Session(built.model, options, scale).whole()
+    answer = solve_model(built.model, options, scale=scale)
     return whole_solution(built, answer) if answer.status == "optimal" else None
 
 
 def by_search(statement: Statement) -> Solution | None:
     """The program as it is solved: cuts where they are needed, offers where they pay."""
     options = SolverOptions(relative_gap=GAP, max_nodes=200_000)
-    found = search(statement, options, price_offers=not statement.settings.terms)
-    return None if found is None or found[1].rung != "optimal" else found[1]
+    try:
+        _, found = search(statement, options, price_offers=not statement.settings.terms)
+    except SolverFailed:
+        return None
+    return found
 
 
 def by_reference(planner: CvxpyProgram | PulpProgram, statement: Statement) -> Solved | None:
@@ -64,7 +68,7 @@ def references(**keys: Any) -> list[CvxpyProgram | PulpProgram]:
 
 
 @pytest.mark.parametrize("which", [0, 1, 2], ids=["cvxpy", "pulp-cbc", "pulp-highs"])
-@settings(max_examples=examples(20), **FEW)
+@settings(max_examples=examples(10), **FEW)
 @given(decisions(), settings_of_all())
 def test_formulations_agree(which: int, base: Problem, chosen: dict[str, Any]) -> None:
     statement = statement_of(Formulation(**chosen), base)
@@ -104,8 +108,9 @@ def test_plans_agree_with_presolve_and_mix(base: Problem, chosen: dict[str, Any]
     exact = {"mip_rel_gap": GAP, "max_nodes": 200_000, **chosen}
     program = Program(**exact).plan(base)
     reference = PulpProgram(**exact, solver="highs").plan(base)
-    assert (program.rung in PROVEN) == (reference.rung in PROVEN)
-    if program.rung in PROVEN:
+    solved = program.rung in (*PROVEN, "rounded")
+    assert solved == (reference.rung in PROVEN)
+    if solved:
         assert reference.objective_usd is not None
         assert program.objective_usd is not None
         assert_bracketed(reference.objective_usd, program.objective_usd, program.bound_usd)
@@ -119,7 +124,7 @@ EXACT_PLANNERS = {
 
 
 @pytest.mark.parametrize("name", sorted(EXACT_PLANNERS))
-@settings(max_examples=examples(15), **FEW)
+@settings(max_examples=examples(10), **FEW)
 @given(
     decisions(pooling=False),
     settings_of_all(recourse="open_loop", window=None, integer_intervals=None),
@@ -127,6 +132,11 @@ EXACT_PLANNERS = {
 def test_evaluator_recomputes_cost_limits_and_promises_of_every_plan(
     name: str, base: Problem, chosen: dict[str, Any]
 ) -> None:
+    spot_ready = any(base.fleet.of(o.name).ready for o in base.offers if not o.purchase.lasting)
+    if spot_ready:
+        # A cap may end an instance and launch another of its offer at once; counts do not tell.
+        terms = {key: term for key, term in chosen["terms"].items() if key != "diversification"}
+        chosen = chosen | {"terms": terms}
     planner = EXACT_PLANNERS[name]({"mip_rel_gap": GAP, "max_nodes": 200_000, **chosen})
     plan = planner.plan(base)
     if plan.rung not in PROVEN:
@@ -146,8 +156,10 @@ def test_evaluator_recomputes_cost_limits_and_promises_of_every_plan(
     assert account.total_usd <= plan.objective_usd + rounding + tolerance
     risk = chosen["risk"]
     if risk.measure in ("quantile", "cvar", "wasserstein"):
-        # A promise that cannot be kept is paid for, dearly.
-        promised = max(account.violation_share) <= risk.violation_share + 1e-9
+        # A promise that cannot be kept is paid for, dearly; judged once every launch can be ready.
+        slowest = max(math.ceil(o.launch_delay_s / base.interval_s) for o in base.offers)
+        later = account.violation_share[slowest:]
+        promised = max(later, default=0.0) <= risk.violation_share + 1e-9
         assert promised or plan.objective_usd > account.total_usd + tolerance
     within = all(
         m <= max(a, 0.0) + 1e-6 for m, a in zip(account.misses, account.allowed, strict=True)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from markopt.core import Limits, Plan, Problem, PurchaseOption, Slo, SloWindow
-from markopt.errors import ConfigError, Infeasible, PlanningError
+from markopt.errors import ConfigError, Infeasible, PlanningError, SolverFailed
 from markopt.planning import Greedy, Program, evaluate_plan
 from markopt.planning.program.ladder import round_up
 from markopt.planning.program.presolve import undominated_offers
@@ -311,9 +311,14 @@ def test_default_settings_stay_close_to_the_exact_program() -> None:
 
 def test_greedy_takes_over_where_the_solver_gives_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     base = problem(EIGHT, np.full((1, 6), 100.0), with_function=function())
-    monkeypatch.setattr("markopt.planning.program.planner.search", lambda *_, **__: None)
+
+    def fails(*_, **__):
+        raise SolverFailed("no plan")
+
+    monkeypatch.setattr("markopt.planning.program.planner.search", fails)
     plan = Program().plan(base)
     assert plan.rung == "greedy"
+    assert "no plan" in plan.reason
     assert (plan.targets == Greedy().plan(base).targets).all()
     none = problem([offer("c5.large", stock=0)], np.full((1, 6), 100.0), with_function=function())
     assert Program().plan(none).rung == "hold"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markopt.forecasting import scores
+from markopt.forecasting.fair_coverage import fairly_covered
 
 Array = NDArray[np.float64]
 SHARES = (0.5, 0.8, 0.9, 0.95)
@@ -26,8 +27,10 @@ class Measures:
     """Scores by forecast and step, (forecasts, horizon), NaN where there was no data.
 
     ``…_log`` are of log(1 + rate), ``…_rps`` of rates. ``covered`` has shape (forecasts, horizon,
-    shares), ``below`` (forecasts, horizon, levels): whether the realised rate was at or below the
-    quantile. ``energy_…`` and ``peak_error`` have shape (forecasts,), ``band_rps`` holds the 5, 50
+    shares): whether the closed band held the realised rate; ``fairly_covered`` likewise, a rate
+    that several paths share counting with the share of its levels within the band. ``below`` has
+    shape (forecasts, horizon, levels): whether the realised rate was at or below the quantile.
+    ``energy_…`` and ``peak_error`` have shape (forecasts,), ``band_rps`` holds the 5, 50
     and 95 % quantiles, (forecasts, horizon, 3).
     """
 
@@ -38,6 +41,7 @@ class Measures:
     mae_log: Array
     mae_rps: Array
     covered: Array
+    fairly_covered: Array
     below: Array
     pit_low: Array
     pit_high: Array
@@ -81,6 +85,9 @@ def measured(paths_rps: Array, realized_rps: Array) -> Measures:
         mae_log=np.abs(log_quantiles[_MEDIAN] - log_truth),
         mae_rps=np.abs(quantiles[_MEDIAN] - realized_rps),
         covered=np.stack([inside(share) for share in SHARES], axis=-1),
+        fairly_covered=np.stack(
+            [fairly_covered(paths_rps, realized_rps, share) for share in SHARES], axis=-1
+        ),
         below=np.stack([flags(realized_rps <= quantiles[at]) for at in _KEPT], axis=-1),
         pit_low=low,
         pit_high=high,

@@ -6,14 +6,14 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from markopt.evaluation.backtest.measures import SHARES, Measures
 from markopt.evaluation.backtest.rolling import Clock
 from markopt.evaluation.backtest.study import Backtest
 from markopt.forecasting import scores
 
-BACKTEST_SCHEMA = "markopt.backtest/1"
+BACKTEST_SCHEMA = "markopt.backtest/2"
 BY_STEP = ("pinball_log", "pinball_rps", "crps_log", "crps_rps", "mae_log", "mae_rps")
 PIT_BINS = 20
 STRETCH_INTERVALS = 480
@@ -31,7 +31,7 @@ def step_rows(result: Backtest) -> list[Row]:
     interval_s = result.load.series.interval_s
     for name, found in result.measures.items():
         means = {key: scores.mean_by_step(getattr(found, key)) for key in BY_STEP}
-        shares = [scores.mean_by_step(found.covered[..., at]) for at in range(len(SHARES))]
+        closed, fair = (_by_share(held) for held in (found.covered, found.fairly_covered))
         known = np.isfinite(found.mae_rps).sum(axis=0)
         rows += [
             {
@@ -42,12 +42,21 @@ def step_rows(result: Backtest) -> list[Row]:
                 **{key: rounded(values[step]) for key, values in means.items()},
                 **{
                     f"coverage_{_percent(share)}": rounded(values[step])
-                    for share, values in zip(SHARES, shares, strict=True)
+                    for share, values in closed.items()
+                },
+                **{
+                    f"fair_coverage_{_percent(share)}": rounded(values[step])
+                    for share, values in fair.items()
                 },
             }
             for step in range(found.mae_rps.shape[1])
         ]
     return rows
+
+
+def _by_share(held: NDArray[np.float64]) -> dict[float, NDArray[np.float64]]:
+    """Return the covered share by step of the horizon, for each band."""
+    return {share: scores.mean_by_step(held[..., at]) for at, share in enumerate(SHARES)}
 
 
 def _percent(share: float) -> str:
@@ -82,7 +91,6 @@ def _overall(found: Measures) -> dict[str, Any]:
     """Return a forecaster's means over all forecasts and steps, and its calibration."""
     levels = scores.mean_by_step(found.below.reshape(-1, found.below.shape[-1]))
     peak = found.peak_error
-    inner = scores.pit_distribution(found.pit_low, found.pit_high, (0.05, 0.95))
     return {
         **{key: _mean(getattr(found, key)) for key in BY_STEP},
         "energy_log": _mean(found.energy_log),
@@ -92,7 +100,9 @@ def _overall(found: Measures) -> dict[str, Any]:
         "coverage": {
             _percent(share): _mean(found.covered[..., at]) for at, share in enumerate(SHARES)
         },
-        "pit_within_90": rounded(inner[1] - inner[0]),
+        "fair_coverage": {
+            _percent(share): _mean(found.fairly_covered[..., at]) for at, share in enumerate(SHARES)
+        },
         "pit": [rounded(v) for v in scores.pit_histogram(found.pit_low, found.pit_high, PIT_BINS)],
         "reliability": {
             f"{level:g}": rounded(value) for level, value in zip(scores.LEVELS, levels, strict=True)

@@ -11,6 +11,7 @@ from markopt.errors import DataError
 from markopt.evaluation.backtest.results import BY_STEP as BACKTEST
 from markopt.evaluation.backtest.results import read_backtest
 from markopt.evaluation.characterization.results import FINDINGS, read_characterization
+from markopt.evaluation.explanations import read_explanations
 from markopt.evaluation.folder import replace_text
 from markopt.evaluation.report import (
     backtest_page,
@@ -259,6 +260,7 @@ def _episode_context(episode: EpisodeFiles) -> dict[str, Any]:
         "sections": _episode_sections(episode),
         "decisions": list(reversed(episode.last_decisions)),
         "decision_count": episode.decision_count,
+        "explanations": read_explanations(episode.folder),
         "begin_s": summary["span_s"]["start"],
         "rungs": summary["planner"]["rungs"],
     }

@@ -11,7 +11,8 @@ from markopt.core import FunctionOffer, Plan, Problem, PurchaseOption
 from markopt.errors import PlanningError
 from markopt.planning.evaluator.fleet import OfferRow
 from markopt.planning.evaluator.outcomes import Outcome, pool_outcomes
-from markopt.planning.evaluator.rules import broken_limits, broken_terms, term_costs
+from markopt.planning.evaluator.rules import broken_limits as broken_by
+from markopt.planning.evaluator.rules import broken_terms, term_costs
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,12 @@ def evaluate_plan(
     return _Account(problem, plan, rows, rules).result()
 
 
+def broken_limits(problem: Problem, plan: Plan) -> tuple[str, ...]:
+    """Return every limit that a plan breaks, in words; costs are not looked at."""
+    rows = [OfferRow(problem, o, plan.targets[k].tolist()) for k, o in enumerate(problem.offers)]
+    return tuple(broken_by(problem, rows))
+
+
 class _Account:
     """The loops over intervals, pool states and scenarios, and what they add up to."""
 
@@ -133,7 +140,7 @@ class _Account:
         by_path = self._bill_by_path(usd)
         probabilities = problem.forecast.probabilities.tolist()
         cost |= term_costs(problem, terms, bill_usd, by_path, probabilities)
-        broken = broken_limits(problem, self.rows)
+        broken = broken_by(problem, self.rows)
         broken += broken_terms(problem, self.rows, self.outcomes, self.required, terms)
         numbers = sorted(self.misses)
         return PlanEvaluation(
@@ -247,11 +254,15 @@ def _scenarios(
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Return required throughput and demand by scenario and interval, for the plan's mix."""
     demand = problem.forecast.paths_rps * rules.headroom
-    required = problem.required_throughput.at(demand, _mix(rows))
+    mix = _mix(rows)
+    # Without any offer no throughput is required of one: all of it is spilled.
+    required = problem.required_throughput.at(demand, mix) if mix else demand
     return required.tolist(), demand.tolist()
 
 
 def _mix(rows: list[OfferRow]) -> dict[str, float]:
+    if not rows:
+        return {}
     held: dict[str, float] = {}
     for row in rows:
         rps = sum(max(r, 0) for r in row.ready) * row.offer.saturation_rps

@@ -62,21 +62,21 @@ def round_up(built: BuiltProgram, values: Array) -> Array:
 
 
 def within_limits(built: BuiltProgram, values: Array) -> bool:
-    """Return whether the counts billed in interval 0, the only one carried out, keep the limits."""
+    """Return whether launches and billed counts, as a plan rounds them, keep every limit."""
     fleet, limits = built.statement.fleet, built.statement.problem.limits
-    launched = values[built.launch[:, 0]]
-    billed = billed_counts(built, values)[:, 0]
-    if np.any(billed > np.maximum(fleet.stock, fleet.billed_now) + 1e-6):
+    launched = np.ceil(values[built.launch] - 1e-6)
+    billed = np.ceil(billed_counts(built, values) - 1e-6)
+    if np.any(billed > np.maximum(fleet.stock, fleet.billed_now)[:, None] + 1e-6):
         return False
     most = limits.max_launches_per_interval
-    if most is not None and launched.sum() > most + 1e-6:
+    if most is not None and np.any(launched.sum(axis=0) > most + 1e-6):
         return False
     totals = [(float(limits.max_vcpus), fleet.vcpus)] if limits.max_vcpus is not None else []
     for pool, count in limits.max_instances_by_pool.items():
         inside = np.array([float(offer.pool == pool) for offer in fleet.offers])
         totals.append((float(count), inside))
     return all(
-        float(weight @ billed) <= max(most_of, float(weight @ fleet.billed_now)) + 1e-6
+        np.all(weight @ billed <= max(most_of, float(weight @ fleet.billed_now)) + 1e-6)
         for most_of, weight in totals
     )
 

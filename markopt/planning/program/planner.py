@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markopt.core import Offer, Plan, Problem
-from markopt.errors import ConfigError, Infeasible, PlanningError
-from markopt.planning.greedy import Greedy
+from markopt.errors import ConfigError, Infeasible
 from markopt.planning.lambda_only import LambdaOnly
 from markopt.planning.program.builder import BuiltProgram, build_program
 from markopt.planning.program.ladder import Solution, billed_counts
@@ -25,8 +24,8 @@ from markopt.planning.requirement import (
     function_in_time,
     warm_count,
 )
+from markopt.planning.safety import safe_plan
 from markopt.planning.statement import Formulation, Statement, settle_mix
-from markopt.planning.transition import held_plan, rows_plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,21 +57,21 @@ class Program(Formulation):
             raise ConfigError(f"planner.mip_rel_gap: must lie in [0, 1), got {self.mip_rel_gap}")
 
     def plan(self, problem: Problem) -> Plan:
-        """Return the plan of least expected cost.
+        """Return the plan of least expected cost, or what the ladder's lower rungs give.
 
         Raises:
             Infeasible: no offer answers in time, and no function does either.
         """
+        return safe_plan(problem, "program", self._plan, headroom=self.headroom)
+
+    def _plan(self, problem: Problem) -> Plan:
         try:
             stated = self.stated_problem(problem)
         except Infeasible:
             if function_in_time(problem.function, problem.service.slo):
                 return LambdaOnly().plan(problem)
             raise
-        solved = self._solve(stated)
-        if solved is None:
-            return self._fallback(problem)
-        built, solution = solved
+        built, solution = self._solve(stated)
         return _as_plan(problem, stated, built, solution)
 
     def build(self, problem: Problem, mix: Mapping[str, float] | None = None) -> BuiltProgram:
@@ -100,40 +99,28 @@ class Program(Formulation):
         names = {offer.name for offer in kept}
         return np.array([k for k, offer in enumerate(offers) if offer.name in names])
 
-    def _solve(self, stated: Problem) -> tuple[BuiltProgram, Solution] | None:
+    def _solve(self, stated: Problem) -> tuple[BuiltProgram, Solution]:
+        """Solve, and solve again while the plan's mix moves required throughput.
+
+        Raises:
+            SolverFailed: the first round gave no plan.
+        """
         options = SolverOptions(self.mip_rel_gap, self.max_nodes, self.time_limit_s, self.seed)
+        offers = candidate_offers(stated)
+        kept = self._kept(stated, offers)
+        numbers = {offer.name: number for number, offer in enumerate(offers)}
 
         def solve(
             statement: Statement,
-        ) -> tuple[tuple[BuiltProgram, Solution], NDArray[np.float64]] | None:
+        ) -> tuple[tuple[BuiltProgram, Solution], NDArray[np.float64]]:
             found = search(statement.of(kept), options, price_offers=not self.terms)
-            if found is None:
-                return None
             built, solution = found
             held = np.zeros(len(statement.offers))
             rows = [numbers[offer.name] for offer in built.statement.offers]
             held[rows] = solution.values[built.ready] @ statement.tree.probability
             return found, held
 
-        offers = candidate_offers(stated)
-        kept = self._kept(stated, offers)
-        numbers = {offer.name: number for number, offer in enumerate(offers)}
         return settle_mix(self, stated, offers, solve)
-
-    def _fallback(self, problem: Problem) -> Plan:
-        """Return greedy's plan or, if it has none either, keep the fleet."""
-        try:
-            plan = Greedy(headroom=self.headroom).plan(problem)
-        except PlanningError as error:
-            return held_plan(problem, "program", f"keep the fleet: {error}")
-        return rows_plan(
-            problem,
-            "program",
-            plan.targets,
-            plan.warm_functions,
-            rung="greedy",
-            reason=f"the solver gave no plan within the limits, greedy did: {plan.reason}",
-        )
 
 
 def _as_plan(problem: Problem, stated: Problem, built: BuiltProgram, solution: Solution) -> Plan:

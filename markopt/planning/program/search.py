@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from markopt.errors import SolverFailed
 from markopt.planning.program.builder import BuiltProgram, build_program
 from markopt.planning.program.ladder import Solution, rounded_solution, whole_solution
 from markopt.planning.program.pricing import advantage_usd, prices, starting_offers
@@ -44,18 +45,18 @@ class _Relaxed:
 
 def search(
     statement: Statement, options: SolverOptions, *, price_offers: bool
-) -> tuple[BuiltProgram, Solution] | None:
+) -> tuple[BuiltProgram, Solution]:
     """Return the best plan found and the program that it solves, over the offers that matter.
 
     Without ``price_offers`` all offers are in the program from the start: terms may tie offers
     together in ways that prices do not tell.
+
+    Raises:
+        SolverFailed: neither whole numbers nor a rounded relaxation gave a plan; the text says why.
     """
     search_ = _Search(statement, options)
     everything = np.arange(len(statement.offers))
-    relaxed = search_.relax(starting_offers(statement) if price_offers else everything)
-    if relaxed is None:
-        return None
-    return search_.whole(relaxed)
+    return search_.whole(search_.relax(starting_offers(statement) if price_offers else everything))
 
 
 class _Search:
@@ -66,12 +67,12 @@ class _Search:
             None if options.time_limit_s is None else time.monotonic() + options.time_limit_s
         )
 
-    def relax(self, numbers: Indices) -> _Relaxed | None:
+    def relax(self, numbers: Indices) -> _Relaxed:
         """Solve the relaxation over all offers, with few of them in the program."""
         found: _Relaxed | None = None
         while True:
             found = self._relaxed_part(numbers, found)
-            if found is None or len(numbers) == len(self.statement.offers):
+            if len(numbers) == len(self.statement.offers):
                 return found
             outside = np.setdiff1d(np.arange(len(self.statement.offers)), numbers)
             objective = found.answer.objective or 0.0
@@ -81,8 +82,12 @@ class _Search:
             best = paying[np.argsort(-found.advantage[paying], kind="stable")][:ENTERING]
             numbers = np.union1d(numbers, best)
 
-    def _relaxed_part(self, numbers: Indices, before: _Relaxed | None) -> _Relaxed | None:
-        """Solve the relaxation over some offers; ``before``, over fewer, tells where to cut."""
+    def _relaxed_part(self, numbers: Indices, before: _Relaxed | None) -> _Relaxed:
+        """Solve the relaxation over some offers; ``before``, over fewer, tells where to cut.
+
+        Raises:
+            SolverFailed: there is no optimum.
+        """
         part = self.statement.of(numbers)
         built = build_program(part, FIRST_CUTS)
         session = Session(built.model, self.options, self.scale)
@@ -95,20 +100,17 @@ class _Search:
         for _ in range(CUT_ROUNDS):
             self._limit_time(session)
             answer = session.relaxed()
-            if answer.status != "optimal" or answer.values is None:
-                return None
+            if answer.status != "optimal" or answer.values is None or answer.row_duals is None:
+                raise SolverFailed(f"relaxation: {answer.raw}")
             open_usd = RELAXED_SHARE * self.options.relative_gap * abs(answer.objective or 0.0)
             if self._late() or not tightening.tighten(answer.values, open_usd):
                 break
-        if answer.row_duals is None:
-            return None
-        if len(numbers) < len(self.statement.offers):
+        advantage = np.zeros(len(self.statement.offers))
+        if len(numbers) < len(self.statement.offers) and answer.row_duals is not None:
             advantage = advantage_usd(self.statement, numbers, prices(built, answer.row_duals))
-        else:
-            advantage = np.zeros(len(numbers))
         return _Relaxed(numbers, built, session, tightening, answer, advantage)
 
-    def whole(self, relaxed: _Relaxed) -> tuple[BuiltProgram, Solution] | None:
+    def whole(self, relaxed: _Relaxed) -> tuple[BuiltProgram, Solution]:
         """Solve in whole numbers, over more offers while the plan is not proven.
 
         The relaxation bounds every plan; where that proves too little, so does the program over
@@ -124,13 +126,13 @@ class _Search:
             if len(outside):
                 beyond_usd = floor_usd + max(-float(advantage[outside].max()), 0.0)
             found = self._solve_whole(relaxed, floor_usd, beyond_usd)
-            if found is None or not len(outside) or self._proven(found[1]) or self._late():
+            if not len(outside) or self._proven(found[1]) or self._late():
                 return found
             close = order[np.isin(order, outside)][: WIDER * len(relaxed.numbers)]
-            wider = self._relaxed_part(np.union1d(relaxed.numbers, close), relaxed)
-            if wider is None:
+            try:
+                relaxed = self._relaxed_part(np.union1d(relaxed.numbers, close), relaxed)
+            except SolverFailed:
                 return found
-            relaxed = wider
 
     def _rounded(self, relaxed: _Relaxed, floor_usd: float) -> Solution | None:
         """Return the best whole-number plan near the relaxed one; None: none keeps the limits."""
@@ -142,7 +144,7 @@ class _Search:
             answer = relaxed.session.fixed(columns, values)
             if answer.status != "optimal" or answer.values is None:
                 continue
-            found = whole_solution(relaxed.built, replace(answer, bound=floor_usd))
+            found = self._rung(whole_solution(relaxed.built, replace(answer, bound=floor_usd)))
             if best is None or found.objective_usd < best.objective_usd:
                 best = found
             if self._proven(best) or self._late():
@@ -166,7 +168,11 @@ class _Search:
             if answer.status != "optimal" or answer.values is None or self._late():
                 return None
             values = answer.values
-        return whole_solution(built, replace(answer, bound=floor_usd))
+        return self._rung(whole_solution(built, replace(answer, bound=floor_usd)))
+
+    def _rung(self, rounded: Solution) -> Solution:
+        """Return a rounded plan under its name: proven within the gap it is as good as any."""
+        return replace(rounded, rung="optimal" if self._proven(rounded) else "rounded")
 
     def _proven(self, found: Solution) -> bool:
         if found.bound_usd is None:
@@ -178,7 +184,7 @@ class _Search:
 
     def _solve_whole(
         self, relaxed: _Relaxed, floor_usd: float, beyond_usd: float
-    ) -> tuple[BuiltProgram, Solution] | None:
+    ) -> tuple[BuiltProgram, Solution]:
         """Solve and cut until the gap is closed; the bound speaks of all offers."""
         built, session = relaxed.built, relaxed.session
         best = self._rounded(relaxed, floor_usd)
@@ -193,18 +199,26 @@ class _Search:
             if answer.bound is not None:
                 bound_usd = max(bound_usd, min(answer.bound, beyond_usd))
             if answer.values is None:
+                if best is not None and best.rung == "rounded":
+                    raw = f"{answer.raw}, then relaxation: {best.solver_status}"
+                    best = replace(best, solver_status=raw)
                 break
             found = whole_solution(built, answer)
             if best is None or found.objective_usd < best.objective_usd:
                 best = found
             best = replace(best, bound_usd=min(bound_usd, best.objective_usd))
-            if self._proven(best) or self._late():
+            best = replace(best, rung="optimal" if self._proven(best) else "incumbent")
+            if best.rung == "optimal" or self._late():
                 break
             if not relaxed.tightening.tighten(answer.values, CUT_SHARE * self._allowed_usd(best)):
                 share *= 0.5
         if best is None:
             rounded = rounded_solution(built, relaxed.answer, answer.raw)
-            return None if rounded is None else (built, rounded)
+            if rounded is None:
+                raise SolverFailed(
+                    f"whole numbers: {answer.raw}; relaxation, rounded up: breaks a limit"
+                )
+            return built, rounded
         return built, best
 
     def _limit_time(self, session: Session) -> None:

@@ -77,8 +77,7 @@ class Session:
 
     def relaxed(self) -> SolverAnswer:
         """Solve without integrality; the answer has the rows' duals."""
-        self._highs.run()
-        answer = _answer(self._highspy, self._highs, mip=False, scale=self._scale)
+        answer = self._run(mip=False)
         if answer.values is None:
             return answer
         duals = np.array(self._highs.getSolution().row_dual) / self._scale
@@ -133,8 +132,23 @@ class Session:
         self._highs.changeColsIntegrality(len(whole), whole, kinds)
         self._highs.setOptionValue("presolve", "choose")
         self._highs.setOptionValue("mip_rel_gap", share * self._options.relative_gap)
-        self._highs.run()
-        return _answer(self._highspy, self._highs, mip=True, scale=self._scale)
+        return self._run(mip=True)
+
+    def _run(self, *, mip: bool) -> SolverAnswer:
+        """Solve; a solver that breaks down is taken for one without an answer."""
+        try:
+            self._highs.run()
+            answer = _answer(self._highspy, self._highs, mip=mip, scale=self._scale)
+        except (SolverFailed, RuntimeError, MemoryError, ValueError) as error:
+            # What HiGHS throws in C++ arrives as one of the last three.
+            raw = " ".join(str(error).split()) or type(error).__name__
+            return SolverAnswer("failed", raw, None, None, None)
+        values = answer.values
+        count = len(self._model.cost)
+        if values is None or (len(values) == count and bool(np.isfinite(values).all())):
+            return answer
+        raw = f"{answer.raw}, without a usable point"
+        return SolverAnswer("failed", raw, None, None, None)
 
 
 def solve_model(

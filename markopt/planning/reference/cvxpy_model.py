@@ -13,7 +13,7 @@ from markopt.planning.statement import CALM_SHARE, Statement
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
-Value = Callable[[Statement], Any]
+Value = Callable[..., Any]
 
 # Compiled models that are kept; one suffices while nothing but data changes.
 KEPT_MODELS = 4
@@ -111,9 +111,10 @@ class CvxpyModel:
         now = self.data(lambda s: np.outer(s.fleet.billed_now, s.tree.parent < 0))
         before = self.billed @ self.back(1)
         self.constraints.append(self.billed == before + now + self.launch - self.ended)
-        for k in np.flatnonzero(fleet.m > fleet.d + 1).tolist():
-            kept = sum(self.back(back) for back in range(int(fleet.d[k]), int(fleet.m[k])))
-            self.constraints.append(self.ready[k] >= self.launch[k] @ kept)
+        for row in np.flatnonzero(fleet.m > fleet.d + 1).tolist():
+            backs = range(int(fleet.d[row]), int(fleet.m[row]))
+            kept = np.sum([self.back(back) for back in backs], axis=0)
+            self.constraints.append(self.ready[row] >= self.launch[row] @ kept)
         for m in range(len(self.spill)):
             worth = self.data(lambda s, m=m: s.fleet.mu[:, None] * s.available[m])
             extra = self.data(lambda s: s.fleet.noticed_rps * (s.tree.parent < 0))

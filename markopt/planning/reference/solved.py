@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markopt.core import Offer, Plan, Problem
-from markopt.errors import ConfigError, Infeasible, PlanningError, SolverFailed
-from markopt.planning.greedy import Greedy
+from markopt.errors import ConfigError, Infeasible
 from markopt.planning.lambda_only import LambdaOnly
 from markopt.planning.requirement import candidate_offers, function_in_time, warm_count
+from markopt.planning.safety import safe_plan
 from markopt.planning.statement import Formulation, Statement, settle_mix
-from markopt.planning.transition import held_plan, rows_plan
 
 Array = NDArray[np.float64]
 
@@ -58,13 +57,24 @@ def textbook_plan(
     planner: str,
     solve: Callable[[Statement], Solved],
 ) -> Plan:
-    """Return the plan of ``solve``; greedy's or the present fleet where it gives no solution.
-
-    ``solve`` raises SolverFailed then, whose text is the plan's reason.
+    """Return the plan of ``solve``, or what the ladder's lower rungs give where it fails.
 
     Raises:
         Infeasible: no offer answers in time, and no function does either.
     """
+
+    def plan(shared: Problem) -> Plan:
+        return _solved_plan(formulation, shared, planner, solve)
+
+    return safe_plan(problem, planner, plan, headroom=formulation.headroom)
+
+
+def _solved_plan(
+    formulation: Formulation,
+    problem: Problem,
+    planner: str,
+    solve: Callable[[Statement], Solved],
+) -> Plan:
     try:
         stated = formulation.stated_problem(problem)
     except Infeasible:
@@ -77,25 +87,8 @@ def textbook_plan(
         solved = solve(statement)
         return solved, np.asarray(solved.ready @ statement.tree.probability)
 
-    try:
-        answer = settle_mix(formulation, stated, offers, held)
-    except SolverFailed as error:
-        return _fallback(problem, planner, formulation.headroom, str(error))
-    if answer is None:
-        return _fallback(problem, planner, formulation.headroom, "the solver gave no solution")
+    answer = settle_mix(formulation, stated, offers, held)
     return _as_plan(problem, planner, answer)
-
-
-def _fallback(problem: Problem, planner: str, headroom: float, why: str) -> Plan:
-    """Return greedy's plan or, if it has none either, keep the fleet."""
-    try:
-        plan = Greedy(headroom=headroom).plan(problem)
-    except PlanningError as error:
-        return held_plan(problem, planner, f"keep the fleet: {why}; {error}")
-    reason = f"{why}; greedy: {plan.reason}"
-    return rows_plan(
-        problem, planner, plan.targets, plan.warm_functions, rung="greedy", reason=reason
-    )
 
 
 def _as_plan(problem: Problem, planner: str, solved: Solved) -> Plan:

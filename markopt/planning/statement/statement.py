@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markopt.core import Offer, Problem
-from markopt.errors import ConfigError
+from markopt.errors import ConfigError, SolverFailed
 from markopt.planning.requirement import (
     REMIX_ROUNDS,
     candidate_offers,
@@ -288,25 +288,27 @@ def settle_mix(
     formulation: Formulation,
     stated: Problem,
     offers: Sequence[Offer],
-    solve: Callable[[Statement], tuple[Answer, Array] | None],
-) -> Answer | None:
+    solve: Callable[[Statement], tuple[Answer, Array]],
+) -> Answer:
     """Solve, read the plan's mix, and solve again while required throughput moves.
 
     ``solve`` returns its answer and the ready instances of every offer, (offers,), summed over the
-    window; None ends the search.
+    window. Where a later round fails, the answer of the one before stands.
+
+    Raises:
+        SolverFailed: the first round failed.
     """
     mix: Mapping[str, float] = fleet_mix(stated, offers)
     mean_rps = stated.forecast.mean_rps() * formulation.headroom
-    for round_ in range(REMIX_ROUNDS):
-        solved = solve(formulation.state(stated, offers, mix))
-        if solved is None:
-            return None
-        answer, held = solved
+    answer, held = solve(formulation.state(stated, offers, mix))
+    for _ in range(REMIX_ROUNDS - 1):
         planned = mix_of(offers, np.where(held > 1e-6, held, 0.0)) if held.any() else mix
-        moved = remixed(
-            required_rps(stated, mean_rps, mix), required_rps(stated, mean_rps, planned)
-        )
-        if not moved or round_ == REMIX_ROUNDS - 1:
-            return answer
+        before, after = (required_rps(stated, mean_rps, each) for each in (mix, planned))
+        if not remixed(before, after):
+            break
         mix = planned
-    return None
+        try:
+            answer, held = solve(formulation.state(stated, offers, mix))
+        except SolverFailed:
+            break
+    return answer

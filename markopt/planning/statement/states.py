@@ -104,7 +104,8 @@ def _shocks(problem: Problem, offers: Sequence[Offer], shared_shock_share: float
     out, mass = [np.zeros(len(offers))], []
     for row, most in zip(rows, worst.tolist(), strict=True):
         # An offer with a higher maximum price is out less often than its pool's worst one.
-        own = np.divide(away - common, most - common, out=np.zeros(len(offers)), where=row)
+        alone = row & (most > common)
+        own = np.divide(away - common, most - common, out=np.zeros(len(offers)), where=alone)
         out.append(np.clip(np.where(row, own, 0.0), 0.0, 1.0))
         mass.append(most - common)
     if common > 0.0:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -108,7 +110,7 @@ def copies(bins: Bins) -> list[Finding]:
     width = _COPIED_BINS
     if len(bins) < 2 * width:
         return []
-    _, index, frequency = np.unique(bins.counts, return_inverse=True, return_counts=True)
+    index, frequency = _ranked(bins.counts)
     share = np.maximum(frequency[index] / len(bins), _share_after(index, frequency))
     bits = np.concatenate([[0.0], np.cumsum(-np.log2(share))])
     rich = bits[width:] - bits[:-width] >= _LEAST_BITS
@@ -141,8 +143,7 @@ def _tail_chance(rising: NDArray[np.int64], length: int) -> float:
 
 def _share_after(index: NDArray[np.int64], frequency: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return how often each value follows the one before it, a copied pair not counted."""
-    pair = index[:-1] * np.int64(len(frequency)) + index[1:]
-    _, at, count = np.unique(pair, return_inverse=True, return_counts=True)
+    at, count = _ranked(index[:-1] * np.int64(len(frequency)) + index[1:])
     share = np.maximum(count[at] - 2.0, 0.0) / frequency[index[:-1]]
     return np.concatenate([[0.0], share])
 
@@ -151,22 +152,52 @@ def _earlier(
     values: NDArray[np.uint64], rich: NDArray[np.bool_], width: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return windows that equal an earlier one that they do not overlap, and where that starts."""
-    count = len(values) - width + 1
-    digest = np.zeros(count, dtype=np.uint64)
-    for offset in range(width):
-        digest *= np.uint64(0x9E3779B97F4A7C15)
-        digest ^= values[offset : offset + count] + np.uint64(1)
-        digest ^= digest >> np.uint64(29)
-    _, first, inverse = np.unique(digest, return_index=True, return_inverse=True)
-    earlier = first[inverse]
-    at = np.arange(count)
-    repeated = np.flatnonzero((at - earlier >= width) & rich)
+    digest = _digests(values, width)
+    rising = np.sort(digest)
+    twice = np.unique(rising[1:][rising[1:] == rising[:-1]])
+    place = np.minimum(np.searchsorted(twice, digest), max(len(twice) - 1, 0))
+    at = np.flatnonzero(twice[place] == digest) if len(twice) else np.zeros(0, dtype=np.int64)
+    _, first, inverse = np.unique(digest[at], return_index=True, return_inverse=True)
+    earlier = np.arange(len(digest))
+    earlier[at] = at[first[inverse]]
+    repeated = np.flatnonzero((np.arange(len(digest)) - earlier >= width) & rich)
     equal = [
         bool(np.array_equal(values[a : a + width], values[b : b + width]))
         for a, b in zip(repeated, earlier[repeated], strict=True)
     ]
     repeated = repeated[np.array(equal, dtype=np.bool_)] if len(repeated) else repeated
     return repeated, earlier[repeated]
+
+
+def _digests(values: NDArray[np.uint64], width: int) -> NDArray[np.uint64]:
+    """Return a digest of each window of ``width`` values, joined from ones half as long."""
+    if width == 1:
+        return values
+    half = width // 2
+    shorter = _digests(values, half)
+    digest = _joined(shorter[: len(shorter) - half], shorter[half:])
+    return digest if width % 2 == 0 else _joined(digest[:-1], values[width - 1 :])
+
+
+def _joined(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    digest = left * np.uint64(0x9E3779B97F4A7C15)
+    digest ^= right + np.uint64(1)
+    digest ^= digest >> np.uint64(29)
+    digest *= np.uint64(0xBF58476D1CE4E5B9)
+    digest ^= digest >> np.uint64(32)
+    return digest
+
+
+def _ranked(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return each value's rank among the distinct ones, and how often each of these occurs."""
+    whole = values.astype(np.int64)
+    top = int(whole.max(initial=0))
+    if top < 4 * len(values) and np.array_equal(whole, values) and whole.min(initial=0) >= 0:
+        count = np.bincount(whole, minlength=top + 1)  # without sorting them all
+        rank = np.cumsum(count > 0) - 1
+        return rank[whole], count[count > 0]
+    _, index, frequency = np.unique(values, return_inverse=True, return_counts=True)
+    return index, frequency
 
 
 def _usual(bins: Bins, first: int, last: int) -> float:
