@@ -45,7 +45,10 @@ GOAL_MS = {"20x30x100": 50.0, "400x30x100": 500.0, "600x60x200": 1000.0}
 GAP = 1e-3
 SEEDS = (0, 1, 2)
 REPEATS = 3
-SETTINGS: dict[str, Any] = {"window": None, "integer_intervals": 4, "interruptions": "joint"}
+SETTINGS: dict[str, Any] = {
+    **{"window": None, "integer_intervals": 4, "interruptions": "joint"},
+    **{"spread": "open_loop", "spill_weight": 3.0},
+}
 Row = dict[str, Any]
 
 
