@@ -16,7 +16,6 @@ RELATIVE_GAP = 1e-4
 # With more offers a small gap takes too long for dozens of solves: the planner's own must do.
 MANY_OFFERS = 100
 MOST_NODES = 5000
-MOST_CUTS = 200
 # Expected requests beyond a window's budget that are taken for none.
 LATE_TOLERANCE = 0.5
 HOUR_S = 3600.0
@@ -94,8 +93,8 @@ def difference(first: Measured, second: Measured) -> Difference:
 class Resolver:
     """Solves problems with one planner, to a small gap, and counts how often.
 
-    The planner is a black box: any class with ``plan``. Where it has ``mip_rel_gap``, ``max_nodes``
-    or ``cut_count``, or wraps such a planner, a copy with a smaller gap is used, so that small
+    The planner is a black box: any class with ``plan``. Where it has ``mip_rel_gap`` or
+    ``max_nodes``, or wraps such a planner, a copy with a smaller gap is used, so that small
     differences are told apart, unless ``sharp`` is False; where it has ``stated_problem``, plans
     are measured on that.
     """
@@ -190,8 +189,6 @@ def sharpened(planner: Any) -> Any:
             changes["mip_rel_gap"] = min(value, RELATIVE_GAP)
         elif field.name == "max_nodes" and value is not None:
             changes["max_nodes"] = max(value, MOST_NODES)
-        elif field.name == "cut_count" and value is not None:
-            changes["cut_count"] = max(value, MOST_CUTS)
         elif field.name == "planner":
             changes["planner"] = sharpened(value)
     return replace(planner, **changes) if changes else planner

@@ -33,8 +33,9 @@ class Program(Formulation):
     """Least expected cost over the horizon under the SLO's budget of misses, solved by HiGHS.
 
     What is minimized under which constraints: ``Formulation`` and docs/formulation.md.
-    ``cut_count`` bounds the cuts per interval. ``mip_rel_gap``, ``max_nodes`` and ``time_limit_s``
-    end a solve; with a time limit a plan can no longer be replayed bit for bit.
+    ``cut_count`` cuts per interval are there to begin with; more come where a solution needs them.
+    ``mip_rel_gap``, ``max_nodes`` and ``time_limit_s`` end a solve; with a time limit a plan can no
+    longer be replayed bit for bit.
 
     Raises:
         ConfigError: an argument is out of range.
@@ -43,7 +44,7 @@ class Program(Formulation):
     KNOB: ClassVar[str | None] = "headroom"
     KNOB_GRID: ClassVar[tuple[float, ...]] = (0.7, 0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5)
 
-    cut_count: int = 20
+    cut_count: int = 3
     mip_rel_gap: float = 5e-3
     max_nodes: int = 2000
     time_limit_s: float | None = None
@@ -113,7 +114,12 @@ class Program(Formulation):
         def solve(
             statement: Statement,
         ) -> tuple[tuple[BuiltProgram, Solution], NDArray[np.float64]]:
-            found = search(statement.of(kept), options, price_offers=not self.terms)
+            found = search(
+                statement.of(kept),
+                options,
+                price_offers=not self.terms,
+                cut_count=self.cut_count,
+            )
             built, solution = found
             held = np.zeros(len(statement.offers))
             rows = [numbers[offer.name] for offer in built.statement.offers]

@@ -20,7 +20,6 @@ from markopt.planning.statement import Statement
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-FIRST_CUTS = 3
 CUT_ROUNDS = 25
 PRICE_ROUNDS = 20
 ENTERING = 6
@@ -44,9 +43,11 @@ class _Relaxed:
 
 
 def search(
-    statement: Statement, options: SolverOptions, *, price_offers: bool
+    statement: Statement, options: SolverOptions, *, price_offers: bool, cut_count: int = 3
 ) -> tuple[BuiltProgram, Solution]:
     """Return the best plan found and the program that it solves, over the offers that matter.
+
+    The program begins with ``cut_count`` cuts per interval.
 
     Without ``price_offers`` all offers are in the program from the start: terms may tie offers
     together in ways that prices do not tell.
@@ -54,14 +55,14 @@ def search(
     Raises:
         SolverFailed: neither whole numbers nor a rounded relaxation gave a plan; the text says why.
     """
-    search_ = _Search(statement, options)
+    search_ = _Search(statement, options, cut_count)
     everything = np.arange(len(statement.offers))
     return search_.whole(search_.relax(starting_offers(statement) if price_offers else everything))
 
 
 class _Search:
-    def __init__(self, statement: Statement, options: SolverOptions) -> None:
-        self.statement, self.options = statement, options
+    def __init__(self, statement: Statement, options: SolverOptions, cut_count: int) -> None:
+        self.statement, self.options, self.cut_count = statement, options, cut_count
         self.scale = 1.0 / max(float(statement.fleet.c.mean()), 1e-12)
         self.until_s = (
             None if options.time_limit_s is None else time.monotonic() + options.time_limit_s
@@ -89,7 +90,7 @@ class _Search:
             SolverFailed: there is no optimum.
         """
         part = self.statement.of(numbers)
-        built = build_program(part, FIRST_CUTS)
+        built = build_program(part, self.cut_count)
         session = Session(built.model, self.options, self.scale)
         tightening = Tightening(built, session)
         if before is not None and before.answer.values is not None:
