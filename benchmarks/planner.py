@@ -242,12 +242,13 @@ def page(rows: list[Row], limit_s: float) -> str:
 
 `.venv/bin/python benchmarks/planner.py --limit {limit_s:.0f}` on {machine}, {versions}.
 One thread, relative gap 1e-3, limit of the textbook formulations' solvers {limit_s:.0f} s (building
-comes on top, and ends after {2.0 * limit_s + 60.0:.0f} s in all). One statement for all rows of a size and seed:
+comes on top, and ends after {2.0 * limit_s + 60.0:.0f} s in all). One statement for all rows
+of a size and seed:
 launch delays, joint states of spot pools, priced warm functions, stock, pool, launch and vCPU
 quotas, whole instances in the first 4 intervals. *Over the bound*: above the program's proven
 bound. *Rebuild*: CPU time of the program's model from a statement, in HiGHS. Times are the best of
-{REPEATS} for the program, of one run for the others, building included. Greedy's plan without a cost
-breaks a limit of the statement. [Where the time goes](planner_profile.md).
+{REPEATS} for the program, of one run for the others, building included. Greedy's plan
+without a cost breaks a limit of the statement. [Where the time goes](planner_profile.md).
 
 {verdict(rows)}
 
