@@ -351,3 +351,11 @@ def test_late_requests_are_explained_by_an_irreducible_set() -> None:
     explanation = explained(tight, Program())
     assert explanation.conflict == ("stock of 2 c5.large/spot", "SLO of 98 % within 0.2 s")
     assert "Why the SLO cannot be kept" in dict(sections(explanation))
+
+
+def test_a_budget_that_is_exceeded_is_not_called_unused() -> None:
+    late = problem([offer("c5.large", stock=1)], np.full((1, 6), 100.0), ready={"c5.large": 1})
+    assert not any("may yet miss" in words for words in explained(late).loose)
+    calm = problem([offer("c5.large")], np.full((1, 6), 10.0), ready={"c5.large": 1})
+    spare = replace(calm, window=SloWindow(10_000, 0, 1800.0))
+    assert any("may yet miss" in words for words in explained(spare).loose)

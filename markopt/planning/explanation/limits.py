@@ -293,6 +293,10 @@ class MissBudget:
         misses, allowed = measured.misses[0], measured.allowed[0]
         return measured.keeps_slo and misses > max(LATE_TOLERANCE, NEARLY_SHARE * allowed)
 
+    def exceeded(self, measured: Measured) -> bool:
+        """Return whether more is expected to be missed than the current window allows."""
+        return measured.misses[0] > max(measured.allowed[0], 0.0) + LATE_TOLERANCE
+
     def relaxed(self, measured: Measured) -> tuple[str, Problem]:
         """Return about a tenth more misses in the current window, a round number."""
         more = _round_number(max(0.1 * max(measured.misses[0], measured.allowed[0]), 1.0))

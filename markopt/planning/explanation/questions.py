@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from markopt.core import FleetState, Forecast, Offer, OfferFleet, Plan, Problem, PurchaseOption
-from markopt.planning.explanation.limits import PricedLimit, Stock, priced_limits, with_slo
+from markopt.planning.explanation.limits import (
+    MissBudget,
+    PricedLimit,
+    Stock,
+    priced_limits,
+    with_slo,
+)
 from markopt.planning.explanation.measure import Measured
 from markopt.planning.explanation.words import count, lasting_count, percent
 from markopt.planning.requirement import launch_delay_intervals
@@ -55,7 +61,8 @@ def limit_questions(
     """
     limits = sorted(priced_limits(measured.problem), key=lambda limit: _price(measured, limit))
     binding = [limit for limit in limits if limit.binds(measured)]
-    loose = [limit for limit in limits if limit not in binding]
+    over = [limit for limit in limits if isinstance(limit, MissBudget) and limit.exceeded(measured)]
+    loose = [limit for limit in limits if limit not in binding and limit not in over]
     stocks = [limit for limit in loose if isinstance(limit, Stock)]
     named = [limit for limit in loose if limit not in stocks]
     named += [limit for limit in stocks if limit.billed(measured) > 0][:MOST_STOCKS]
