@@ -458,3 +458,18 @@ def test_greedy_adds_in_bulk_what_it_would_add_one_by_one(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Candidates, "_repeats", lambda *_, **__: 1.0)
         assert counts() == bulk
+
+
+def test_a_tree_search_that_hands_back_its_start_is_asked_again() -> None:
+    # HiGHS 1.16 reported the optimum of this and returned the rounded plan it had started from.
+    kinds = [
+        offer("type0", price_usd_per_h=0.12, saturation_rps=58.0, launch_delay_s=45.0),
+        offer("type1", price_usd_per_h=0.39, saturation_rps=58.4, launch_delay_s=0.0),
+    ]
+    paths = np.array([[56.0, 71.0, 68.0, 72.0], [46.0, 41.0, 54.0, 56.0]])
+    base = problem(kinds, paths, ready={"type0": 1}, curves={k.name: curve(1.4) for k in kinds})
+    planner = Program(mip_rel_gap=1e-6, miss_weight=None, window=None, spread="open_loop")
+    plan = planner.plan(base)
+    assert plan.rung == "optimal"
+    assert plan.gap is not None
+    assert plan.gap <= 1e-6

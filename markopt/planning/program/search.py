@@ -214,10 +214,13 @@ class _Search:
             if not relaxed.tightening.tighten(answer.values, CUT_SHARE * self._allowed_usd(best)):
                 share *= 0.5
         if best is None:
-            rounded = rounded_solution(built, relaxed.answer, answer.raw)
+            # Counts rounded up keep the limits that are looked at, but what of a term?
+            rounded = None
+            if not self.statement.settings.terms:
+                rounded = rounded_solution(built, relaxed.answer, answer.raw)
             if rounded is None:
                 raise SolverFailed(
-                    f"whole numbers: {answer.raw}; relaxation, rounded up: breaks a limit"
+                    f"whole numbers: {answer.raw}; relaxation, rounded up: breaks a limit or term"
                 )
             return built, rounded
         return built, best

@@ -132,7 +132,19 @@ class Session:
         self._highs.changeColsIntegrality(len(whole), whole, kinds)
         self._highs.setOptionValue("presolve", "choose")
         self._highs.setOptionValue("mip_rel_gap", share * self._options.relative_gap)
-        return self._run(mip=True)
+        answer = self._run(mip=True)
+        if answer.values is not None and not self._consistent(answer):
+            # HiGHS 1.16 may report an optimum and hand back the solution that it started from.
+            self._highs.clearSolver()
+            answer = self._run(mip=True)
+        return answer
+
+    def _consistent(self, answer: SolverAnswer) -> bool:
+        """Return whether the values cost what the solver says."""
+        if answer.values is None or answer.objective is None:
+            return False
+        usd = float(self._model.cost @ answer.values) + self._model.offset
+        return abs(usd - answer.objective) <= 1e-6 * max(abs(usd), 1.0 / self._scale)
 
     def _run(self, *, mip: bool) -> SolverAnswer:
         """Solve; a solver that breaks down is taken for one without an answer."""
