@@ -32,6 +32,9 @@ FEW = {
 }
 
 
+CBC = 1
+
+
 def by_program(statement: Statement) -> Solution | None:
     """The program with every cut from the start."""
     built = build_program(statement, 10**7)
@@ -71,6 +74,8 @@ def references(**keys: Any) -> list[CvxpyProgram | PulpProgram]:
 @settings(max_examples=examples(10), **FEW)
 @given(decisions(), settings_of_all())
 def test_formulations_agree(which: int, base: Problem, chosen: dict[str, Any]) -> None:
+    if which == CBC and FUZZING:
+        pytest.skip("CBC called 0.0156 optimal where PuLP with HiGHS, cvxpy and we find 0.0135")
     statement = statement_of(Formulation(**chosen), base)
     program = by_program(statement)
     reference = by_reference(references(**chosen)[which], statement)
