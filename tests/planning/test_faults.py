@@ -14,6 +14,7 @@ from markopt.core import Forecast, Limits, Plan, Problem, PurchaseOption, Slo, S
 from markopt.errors import CatalogError, ConfigError, ForecastError, Infeasible, SolverFailed
 from markopt.planning import Greedy, Program, evaluate_plan
 from markopt.planning.greedy import _Candidates
+from markopt.planning.program import search as searching
 from markopt.planning.program import solver
 from markopt.planning.program.solver import SolverAnswer
 from markopt.planning.requirement import remixed
@@ -480,3 +481,20 @@ def test_a_tree_search_whose_values_do_not_cost_what_it_says_is_asked_again(
     assert stale
     assert answer.values is not None
     assert model.cost @ answer.values + model.offset == pytest.approx(answer.objective)
+
+
+def test_a_search_that_runs_out_of_time_before_all_offers_are_priced_claims_no_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dear = [offer(f"dear{n}", price_usd_per_h=0.3 + 0.01 * n) for n in range(30)]
+    base = problem([*dear, offer("cheap", price_usd_per_h=0.05)], FLAT, with_function=function())
+    planner = Program(time_limit_s=100.0)
+    statement = planner.state(base, base.offers, {"cheap": 1.0})
+    options = solver.SolverOptions(time_limit_s=100.0)
+    _, whole = searching.search(statement, options, price_offers=True)
+    assert whole.bound_usd is not None
+    monkeypatch.setattr(searching, "starting_offers", lambda _: np.arange(3))
+    monkeypatch.setattr(searching._Search, "_late", lambda _: True)
+    _, hurried = searching.search(statement, options, price_offers=True)
+    assert hurried.objective_usd > whole.objective_usd
+    assert hurried.bound_usd is None

@@ -32,7 +32,7 @@ WIDER = 1  # of the offers in the program, so many times as many join where the 
 
 @dataclass(frozen=True, eq=False)
 class _Relaxed:
-    """A relaxation over the offers ``numbers`` that no other offer would lower."""
+    """A relaxation over the offers ``numbers``; ``complete``: no other offer would lower it."""
 
     numbers: Indices
     built: BuiltProgram
@@ -40,6 +40,12 @@ class _Relaxed:
     tightening: Tightening
     answer: SolverAnswer
     advantage: Array
+    complete: bool = True
+
+    @property
+    def floor_usd(self) -> float:
+        """What every plan costs at least; nothing is known while other offers may pay."""
+        return self.answer.objective or 0.0 if self.complete else -np.inf
 
 
 def search(
@@ -57,7 +63,11 @@ def search(
     """
     search_ = _Search(statement, options, cut_count)
     everything = np.arange(len(statement.offers))
-    return search_.whole(search_.relax(starting_offers(statement) if price_offers else everything))
+    relaxed = search_.relax(starting_offers(statement) if price_offers else everything)
+    built, found = search_.whole(relaxed)
+    if found.bound_usd is not None and not np.isfinite(found.bound_usd):
+        found = replace(found, bound_usd=None)
+    return built, found
 
 
 class _Search:
@@ -79,7 +89,7 @@ class _Search:
             objective = found.answer.objective or 0.0
             paying = outside[found.advantage[outside] > 1e-7 * max(abs(objective), 1e-9)]
             if not len(paying) or self._late():
-                return found
+                return replace(found, complete=not len(paying))
             best = paying[np.argsort(-found.advantage[paying], kind="stable")][:ENTERING]
             numbers = np.union1d(numbers, best)
 
@@ -118,8 +128,7 @@ class _Search:
         all offers whose advantage is close to paying: a plan with an instance of another one costs
         at least the relaxation and that one's disadvantage.
         """
-        floor_usd = relaxed.answer.objective or 0.0
-        advantage = relaxed.advantage
+        floor_usd, advantage = relaxed.floor_usd, relaxed.advantage
         order = np.argsort(-advantage, kind="stable")
         while True:
             outside = np.setdiff1d(order, relaxed.numbers)

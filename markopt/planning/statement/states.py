@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markopt.core import Availability, Offer, Problem
+from markopt.planning.statement.fleet import SECONDS_PER_HOUR
 
 Array = NDArray[np.float64]
 Interruptions = Literal["expected", "joint"]
-
-SECONDS_PER_HOUR = 3600.0
 
 
 @dataclass(frozen=True, eq=False)
