@@ -1,0 +1,65 @@
+"""The time that a live back end goes by: the wall's, faster than the wall's, or as fast as can be."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Protocol, final
+
+from markopt.errors import ConfigError
+
+
+class Clock(Protocol):
+    """Seconds since the epoch, and waiting for a moment."""
+
+    def now_s(self) -> float:
+        """Return the time, seconds since the epoch."""
+        ...
+
+    def wait_until(self, time_s: float) -> None:
+        """Return when it is ``time_s`` or later."""
+        ...
+
+
+@final
+class WallClock:
+    """The wall's time; with ``start_s``, time from there on, ``speed`` times as fast.
+
+    Raises:
+        ConfigError: ``speed`` is not positive.
+    """
+
+    def __init__(self, *, start_s: float | None = None, speed: float = 1.0) -> None:
+        if not speed > 0.0:
+            raise ConfigError(f"Clock: speed must be positive, got {speed}")
+        self._speed = speed
+        self._began_s = time.monotonic()
+        self._start_s = time.time() if start_s is None else start_s
+
+    def now_s(self) -> float:
+        """Return the time."""
+        return self._start_s + self._speed * (time.monotonic() - self._began_s)
+
+    def wait_until(self, time_s: float) -> None:
+        """Sleep until ``time_s``."""
+        while (left_s := time_s - self.now_s()) > 0.0:
+            time.sleep(left_s / self._speed)
+
+
+@final
+@dataclass
+class SteppedClock:
+    """Time that passes only when it is waited for: for rehearsals, which then take no time.
+
+    What a cloud does by itself - booting, an interruption's notice - must go by this clock too.
+    """
+
+    time_s: float
+
+    def now_s(self) -> float:
+        """Return the time."""
+        return self.time_s
+
+    def wait_until(self, time_s: float) -> None:
+        """Make it ``time_s``, unless it is later already."""
+        self.time_s = max(self.time_s, time_s)
