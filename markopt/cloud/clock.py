@@ -1,4 +1,4 @@
-"""The time that a live back end goes by: the wall's, faster than the wall's, or as fast as can be."""
+"""The time that a live back end goes by: the wall's, a faster one, or one that is stepped."""
 
 from __future__ import annotations
 
