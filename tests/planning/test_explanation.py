@@ -117,6 +117,20 @@ def test_a_launch_more_per_interval_is_worth_fewer_late_requests_without_a_funct
     assert any("beyond its budget" in sentence for sentence in explanation.lead)
 
 
+def test_a_termination_more_per_interval_is_worth_what_an_idle_instance_costs() -> None:
+    base = problem(
+        [offer("c5.large", price_usd_per_h=0.085)],
+        np.full((1, 6), 10.0),
+        ready={"c5.large": 12},
+        limits=Limits(max_terminations_per_interval=1),
+    )
+    explanation = explained(base)
+    worth = {finding.subject: finding for finding in explanation.of("limit")}
+    ends = worth["one more termination per interval (now 1)"]
+    assert ends.difference.usd_per_h < 0.0
+    assert "at most 1 termination per interval" not in explanation.conflict
+
+
 def test_function_environments_have_a_worth_where_they_bind() -> None:
     base = problem(
         [offer("c5.large", stock=1, launch_delay_s=0.0)],
