@@ -318,7 +318,11 @@ def test_cocktail_splits_the_load_over_the_two_cheapest_pools() -> None:
 def test_cocktail_buys_on_demand_what_spot_pools_do_not_give() -> None:
     pools = (KIND, replace(ZONES[0], stock=1), ZONES[1])
     wanted = CocktailWeighted(headroom=1.2).plan(problem(pools, np.full((1, 6), 100.0)))
-    assert wanted.target_now() == {TYPE: 2, NAMES[0]: 0, NAMES[1]: 2}  # 60 rps each
+    # Parts of 60 rps: the first pool has one of the two instances, the other is bought.
+    assert wanted.target_now() == {TYPE: 1, NAMES[0]: 1, NAMES[1]: 2}
+    sold_out = (KIND, replace(ZONES[0], stock=0))
+    alone = CocktailWeighted(headroom=1.2).plan(problem(sold_out, np.full((1, 6), 100.0)))
+    assert alone.target_now() == {TYPE: 4, NAMES[0]: 0}
 
 
 # Mélange

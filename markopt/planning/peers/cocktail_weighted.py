@@ -61,19 +61,21 @@ class CocktailWeighted:
 
     def _procured(self, offers: Sequence[Offer], load_rps: float) -> dict[str, int]:
         part_rps = load_rps / self.pools
-        spots = [o for o in offers if o.purchase is PurchaseOption.SPOT]
+        spots = [o for o in offers if o.purchase is PurchaseOption.SPOT and o.stock != 0]
         wanted: dict[str, int] = {}
         taken: set[str] = set()
+        rest_rps = load_rps
         for offer in _by_price(spots, part_rps):
-            count = instances_for(part_rps, offer.saturation_rps)
             if len(taken) == self.pools:
                 break
-            if offer.pool not in taken and (offer.stock is None or count <= offer.stock):
-                wanted[offer.name] = count
-                taken.add(offer.pool)
-        rest_rps = part_rps * (self.pools - len(taken))
+            if offer.pool in taken:
+                continue
+            count = instances_for(part_rps, offer.saturation_rps)
+            wanted[offer.name] = count if offer.stock is None else min(count, offer.stock)
+            taken.add(offer.pool)
+            rest_rps -= min(wanted[offer.name] * offer.saturation_rps, part_rps)
         lasting = [o for o in offers if o.purchase.lasting] or spots
-        if rest_rps > 0.0:
+        if rest_rps > 1e-9 * load_rps and lasting:
             offer = _by_price(lasting, rest_rps)[0]
             count = instances_for(rest_rps, offer.saturation_rps)
             wanted[offer.name] = wanted.get(offer.name, 0) + count
