@@ -1,4 +1,4 @@
-"""The peers end to end: on a load that trebles and falls back, each keeps to its published delays."""
+"""The peers end to end: on a load that trebles and falls back, each keeps its published delays."""
 
 import csv
 from itertools import pairwise

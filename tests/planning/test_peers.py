@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from markopt.core import Problem, PurchaseOption
 from markopt.errors import ConfigError, Infeasible
@@ -27,6 +29,7 @@ from markopt.planning import (
     SpockVmLambda,
     SpotHedge,
     TargetTracking,
+    peers,
 )
 from markopt.planning.peers.faro_mdc import erlang_c, servers_for, waiting_time_s
 from markopt.planning.peers.horizontal_pod_autoscaler import desired_replicas
@@ -227,6 +230,33 @@ def test_surplus_replicas_leave_the_fullest_pool() -> None:
     assert place(base, ZONES, 4) == {NAMES[0]: 1, NAMES[1]: 2, NAMES[2]: 1}
 
 
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), min_size=3, max_size=3),
+    st.lists(st.one_of(st.none(), st.integers(0, 12)), min_size=3, max_size=3),
+    st.integers(0, 40),
+)
+def test_placement_is_within_stock_and_moves_no_replica_that_stays_wanted(
+    fleets: list[tuple[int, int]], stocks: list[int | None], wanted: int
+) -> None:
+    # What runs is within the stock: a refused pool's stock is what is billed there.
+    spots = [
+        replace(o, stock=None if stock is None else stock + ready)
+        for o, (ready, _), stock in zip(ZONES, fleets, stocks, strict=True)
+    ]
+    ready = {o.name: n for o, (n, _) in zip(spots, fleets, strict=True)}
+    noticed = {o.name: min(k, n) for o, (n, k) in zip(spots, fleets, strict=True)}
+    held = {name: ready[name] - noticed[name] for name in NAMES}
+    counts = place(hedged(50.0, spots, ready=ready, noticed=noticed), spots, wanted)
+    assert sum(counts.values()) <= wanted
+    grows = wanted >= sum(held.values())
+    for o in spots:
+        assert o.stock is None or counts[o.name] <= o.stock
+        assert counts[o.name] >= held[o.name] if grows else counts[o.name] <= held[o.name]
+    if sum(counts.values()) < wanted:
+        assert all(o.stock is not None and counts[o.name] == o.stock for o in spots)
+
+
 def test_the_target_rises_after_five_minutes_and_falls_after_twenty() -> None:
     planner = SpotHedge()
     memory = planner.plan(hedged(100.0)).targets[:, -1]
@@ -276,6 +306,7 @@ def test_faro_takes_the_least_servers_that_keep_the_slo() -> None:
     assert count(FaroMdc(max_utilization=0.8), base) == 5
 
 
+@settings(deadline=None, max_examples=60, derandomize=True)
 @given(st.floats(0.1, 2000.0), st.floats(0.005, 0.15), st.floats(0.9, 0.999), st.floats(0.5, 0.95))
 def test_faros_sizing_is_least_and_grows_with_the_rate(
     rate_rps: float, service_s: float, level: float, most: float
@@ -350,6 +381,7 @@ def test_the_allocation_keeps_to_the_stock() -> None:
         allocation([cpu], 56.0, 8)
 
 
+@settings(deadline=None, max_examples=60, derandomize=True)
 @given(st.floats(1.0, 900.0), st.integers(1, 9))
 def test_more_slices_of_a_multiple_never_cost_more(rate_rps: float, slices: int) -> None:
     on_demand = [o for o in EIGHT if o.purchase is PurchaseOption.ON_DEMAND]
@@ -410,6 +442,24 @@ def test_the_point_forecast_of_the_launch_delay_is_divided_by_the_target() -> No
 
 # All of them
 
+
+def test_the_documentation_names_every_peer_with_its_option_and_knob() -> None:
+    root = Path(__file__).parents[2]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (root / "docs" / "peers.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| `") and line.count("|") == 6
+    ]
+    documented = {row[0].strip("`"): row[4].strip("`") for row in rows}
+    options = {
+        str(config["_target_"]).rpartition(".")[2]: path.stem
+        for path in (root / "conf" / "planner").glob("*.yaml")
+        if "_target_" in (config := OmegaConf.load(path))
+    }
+    for name in peers.__all__:
+        assert documented[options[name]] == getattr(peers, name).KNOB
+
+
 SETTINGS = [
     (SageMakerTargetTracking, {"safety_factor": 0.0}, "safety_factor"),
     (SageMakerTargetTracking, {"scale_in_points": 0}, "scale_in_points"),
@@ -435,6 +485,7 @@ def test_a_setting_out_of_range_is_named(make: Any, settings: dict[str, Any], ke
     assert "\n" not in str(caught.value)
 
 
+@settings(deadline=None, max_examples=60, derandomize=True)
 @given(st.lists(st.floats(0.0, 500.0), min_size=1, max_size=30), st.integers(0, 20))
 def test_a_lower_target_never_means_fewer_instances(rates: list[float], ready: int) -> None:
     base = observed(rates, ready)
