@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from markopt.core import Offer, Plan, Problem, PurchaseOption
-from markopt.errors import ConfigError, Infeasible
+from markopt.errors import ConfigError
 from markopt.planning.peers.scaling_group import (
     UTILIZATION_GRID,
     check_not_negative,
@@ -20,7 +20,7 @@ from markopt.planning.peers.scaling_group import (
     known_rates_rps,
     last_rates_rps,
 )
-from markopt.planning.requirement import candidate_offers
+from markopt.planning.requirement import candidate_offers, cheapest_per_throughput
 from markopt.planning.single_offer import scaled_offer
 
 
@@ -69,7 +69,7 @@ class SpotHedge:
 
         Raises:
             ConfigError: there is no offer of ``instance_type``.
-            Infeasible: no spot, on-demand or container offer meets the SLO.
+            Infeasible: no offer meets the SLO.
         """
         spots, fallback = self._replicas(problem)
         rps = (spots[0] if spots else fallback).saturation_rps
@@ -90,24 +90,27 @@ class SpotHedge:
     def _replicas(self, problem: Problem) -> tuple[list[Offer], Offer]:
         """Return the spot offers of the type, the cheapest of each pool, and the one to fall to.
 
-        Without on-demand offers the first spot offer stands for the latter.
+        Without on-demand offers of the type its cheapest spot offer stands for the latter.
         """
         offers = candidate_offers(problem)
         name = self.instance_type or _running_type(problem, offers)
-        lasting = any(o.purchase.lasting for o in offers)
-        fallback = scaled_offer(problem, name) if lasting else None
-        name = name or (fallback.instance_type if fallback else _cheapest(offers).instance_type)
+        if name is None:
+            lasting = [o for o in offers if o.purchase.lasting]
+            chosen = scaled_offer(problem, None) if lasting else cheapest_per_throughput(offers)
+            name = chosen.instance_type
+        own = [o for o in offers if o.instance_type == name]
+        if not own:
+            raise ConfigError(
+                f"planner.instance_type: needs an offer that meets the SLO, got '{name}'; there "
+                f"are {sorted({o.instance_type for o in offers})}"
+            )
+        own.sort(key=lambda o: (o.price_usd_per_s, o.name))
         by_pool: dict[str, Offer] = {}
-        for offer in sorted(offers, key=lambda o: (o.price_usd_per_s, o.name)):
-            if offer.purchase is PurchaseOption.SPOT and offer.instance_type == name:
+        for offer in own:
+            if offer.purchase is PurchaseOption.SPOT:
                 by_pool.setdefault(offer.pool, offer)
         spots = list(by_pool.values())
-        if fallback is None and not spots:
-            raise ConfigError(
-                f"planner.instance_type: needs an offer of the type, got '{name}'; there are "
-                f"{sorted({o.instance_type for o in offers})}"
-            )
-        return spots, fallback or spots[0]
+        return spots, next((o for o in own if o.purchase.lasting), own[0])
 
     def _target(self, problem: Problem, per_replica_rps: float, rps: float) -> int:
         """Return N_tar with its hysteresis."""
@@ -165,12 +168,6 @@ def _running_type(problem: Problem, offers: Sequence[Offer]) -> str | None:
         held[offer.instance_type] = held.get(offer.instance_type, 0.0) + rps
     name = max(sorted(held), key=lambda n: held[n])
     return name if held[name] > 0.0 and 2.0 * held[name] >= sum(held.values()) else None
-
-
-def _cheapest(offers: Sequence[Offer]) -> Offer:
-    if not offers:
-        raise Infeasible("SpotHedge: needs an offer that meets the SLO, got none")
-    return min(offers, key=lambda o: (o.price_usd_per_s / o.saturation_rps, o.name))
 
 
 def _with_memory(plan: Plan, name: str, replicas: int) -> Plan:
