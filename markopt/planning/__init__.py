@@ -7,6 +7,19 @@ from markopt.planning.explanation import Explanation, WithHardSlo, explain
 from markopt.planning.greedy import Greedy
 from markopt.planning.greedy_released import GreedyReleased
 from markopt.planning.lambda_only import LambdaOnly
+from markopt.planning.peers import (
+    CocktailWeighted,
+    Ec2PredictiveScaling,
+    Ec2TargetTracking,
+    FaroMdc,
+    HoltWintersAutoscaler,
+    HorizontalPodAutoscaler,
+    Keda,
+    MelangeIlp,
+    SageMakerTargetTracking,
+    SpockVmLambda,
+    SpotHedge,
+)
 from markopt.planning.program import Program
 from markopt.planning.protocol import Planner
 from markopt.planning.reference import CvxpyProgram, PulpProgram
@@ -17,15 +30,26 @@ from markopt.planning.target_tracking import TargetTracking
 
 __all__ = [
     "ClairvoyantBound",
+    "CocktailWeighted",
     "CvxpyProgram",
+    "Ec2PredictiveScaling",
+    "Ec2TargetTracking",
     "Explanation",
+    "FaroMdc",
     "Greedy",
     "GreedyReleased",
+    "HoltWintersAutoscaler",
+    "HorizontalPodAutoscaler",
+    "Keda",
     "LambdaOnly",
+    "MelangeIlp",
     "PlanEvaluation",
     "Planner",
     "Program",
     "PulpProgram",
+    "SageMakerTargetTracking",
+    "SpockVmLambda",
+    "SpotHedge",
     "SquareRootStaffing",
     "StaticPeak",
     "TargetTracking",

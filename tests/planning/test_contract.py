@@ -31,6 +31,7 @@ from markopt.planning import (
     WithHardSlo,
     WithStandbys,
     evaluate_plan,
+    peers,
 )
 from markopt.planning.transition import held_plan
 from tests.planning.problems import EIGHT, function, problem, walk_paths
@@ -47,6 +48,7 @@ CLASSES = (
     StaticPeak,
     LambdaOnly,
     SquareRootStaffing,
+    *(getattr(peers, name) for name in peers.__all__),
 )
 MAKERS: list[Callable[[], Planner]] = [
     *CLASSES,
