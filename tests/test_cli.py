@@ -153,7 +153,7 @@ def test_help_lists_groups_and_settings(here, capsys, command):
     assert main([command, "--help"]) == 0
     text = capsys.readouterr().out
     assert "Usage: markopt run" in text
-    assert "planner: cvxpy, greedy, " in text
+    assert "planner: cocktail_weighted, cvxpy, " in text
     assert "tune_s" in text
 
 
