@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
 from markopt.control.deciding import MadeDecision
 from markopt.control.memory import RecentActions
 from markopt.control.monitor import SloMonitor
-from markopt.control.record import MonitorDecision
+from markopt.control.record import MonitorDecision, violation_text
 from markopt.control.situation import Situation
 from markopt.control.weights import FunctionShare
 from markopt.core import Actions, Observation
 
 if TYPE_CHECKING:  # its package loads what the loop itself does not need
     from markopt.cloud.protocol import Backend
+
+REWEIGHTED = "ready instances or their load changed"
+"""Why the functions' share is set anew."""
 
 
 @final
@@ -71,13 +75,13 @@ class BetweenPlans:
                 window=self._situation.window(now_s) if spends else None,
             )
             if reaction is not None:
+                share = self._monitor.violation_share
+                reaction = replace(reaction, reason=violation_text(share))
                 report = self._backend.apply(reaction)
                 self._memory.applied(now_s, report)
                 self._situation.changed(now_s, report)
                 launched += sum(reaction.launch.values())
-                reactions.append(
-                    MonitorDecision(now_s, self._monitor.violation_share, reaction, report)
-                )
+                reactions.append(MonitorDecision(now_s, share, reaction, report))
         if seen.time_s <= until_s - 1e-6:
             seen = self._look(until_s)
             if self._monitor is not None:
@@ -90,7 +94,7 @@ class BetweenPlans:
         share = None if self._share is None else self._share.change(observation)
         if share is not None:
             name = f"{self._prefix}weights-{observation.time_s:.3f}"
-            self._backend.apply(Actions(name, function_share=share))
+            self._backend.apply(Actions(name, function_share=share, reason=REWEIGHTED))
 
     def _look(self, now_s: float) -> Observation:
         self._backend.advance(now_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -144,6 +144,10 @@ class Controller:
             Infeasible: no plan exists.
             BackendError: the back end failed.
         """
+        return tuple(self.intervals(start_s, end_s))
+
+    def intervals(self, start_s: float, end_s: float) -> Iterator[IntervalRecord]:
+        """Do as ``run`` does, interval by interval; ``end_s`` may be infinite."""
         interval_s = self._settings.interval_s
         if not abs(start_s - self._clock_s) <= 1e-6 * interval_s:
             raise ConfigError(
@@ -153,21 +157,21 @@ class Controller:
         if not end_s > start_s:
             raise ConfigError(f"Controller: end_s must lie after start_s={start_s}, got {end_s}")
         seen = self.look_first()
-        records = []
-        number, total = 0, math.ceil((end_s - start_s) / interval_s - 1e-9)
-        while number < total:
+        number, last_s = 0, end_s - 1e-9 * interval_s
+        while start_s + number * interval_s < last_s:
             begin_s = start_s + number * interval_s
             until_s = min(start_s + (number + 1) * interval_s, end_s)
             record, forecast = self._control(begin_s, until_s, seen)
-            records.append(record)
             if self._on_interval is not None:
                 self._on_interval(record)
+            yield record
             seen = self.look_first()
             number += 1
-            while number < total and self._over(start_s + (number + 1) * interval_s, seen):
-                self._miss(start_s + number * interval_s, forecast)
+            while self._over(start_s + (number + 1) * interval_s, seen, end_s):
+                self._close(
+                    start_s + number * interval_s, start_s + (number + 1) * interval_s, forecast
+                )
                 number += 1
-        return tuple(records)
 
     def look_first(self) -> Observation:
         """Return the last observation; before the first interval, make one.
@@ -219,13 +223,10 @@ class Controller:
         self._clock_s = until_s if whole else math.nan
         return counts
 
-    def _over(self, end_s: float, seen: Observation) -> bool:
+    def _over(self, interval_end_s: float, seen: Observation, end_s: float) -> bool:
         """Tell whether an interval had ended before its decision could be made."""
-        return seen.time_s >= end_s - 1e-6 * self._settings.interval_s
-
-    def _miss(self, begin_s: float, forecast: Forecast) -> None:
-        """Learn what is known of an interval that got no decision."""
-        self._close(begin_s, begin_s + self._settings.interval_s, forecast)
+        rounding_s = 1e-6 * self._settings.interval_s
+        return interval_end_s <= min(seen.time_s, end_s) + rounding_s
 
 
 def _monitor(offers: Sequence[Offer], settings: ControllerSettings) -> SloMonitor:

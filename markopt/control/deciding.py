@@ -185,6 +185,7 @@ class Decider:
             make_before_break_share=self._settings.make_before_break_share,
             scale_in=not frozen,
         )
+        actions = dataclasses.replace(actions, reason=plan.reason)
         if self._share is not None:
             actions = dataclasses.replace(actions, function_share=self._share.change(seen))
         report = self._backend.apply(actions)
