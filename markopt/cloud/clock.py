@@ -43,6 +43,10 @@ class WallClock:
         """Return the time."""
         return self.start_s + self.speed * (time.monotonic() - self.began_s)
 
+    def set_to(self, time_s: float) -> None:
+        """Make it ``time_s`` now: of a cloud whose time went on while nobody looked."""
+        self.start_s, self.began_s = time_s, time.monotonic()
+
     def wait_until(self, time_s: float) -> None:
         """Sleep until ``time_s``."""
         while (left_s := time_s - self.now_s()) > 0.0:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import numpy as np
 
@@ -31,9 +31,6 @@ from markopt.core import (
 )
 from markopt.errors import BackendError, ConfigError
 
-if TYPE_CHECKING:
-    from markopt.cloud.clock import Clock
-
 _START_LIMIT_S = 180.0
 _LAST_ANSWERS_S = 10.0
 
@@ -47,14 +44,15 @@ def open_backend(cloud: LocalCloud, deployment: Deployment) -> LocalBackend:
         raise ConfigError(f"cloud.folder: {folder} belongs to another user")
     arrivals = folder / "arrivals.f64" if cloud.replay else None
     config = host_config(cloud, deployment, arrivals)
-    if not _is_hosted(folder):
+    found = _is_hosted(folder)
+    if not found:
         for stale in (REQUESTS, CONTROL):
             (folder / stale).unlink(missing_ok=True)
         if arrivals is not None:
             arrivals.write_bytes(_arrivals_s(deployment).tobytes())
         (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
         _start_host(folder)
-    return LocalBackend(cloud, deployment, folder, sold=config["sold"])
+    return LocalBackend(cloud, deployment, folder, sold=config["sold"], found=found)
 
 
 def _arrivals_s(deployment: Deployment) -> Any:
@@ -116,18 +114,17 @@ class LocalBackend:
     """
 
     def __init__(
-        self, cloud: LocalCloud, deployment: Deployment, folder: Path, *, sold: str
+        self, cloud: LocalCloud, deployment: Deployment, folder: Path, *, sold: str, found: bool
     ) -> None:
         self._cloud = cloud
         self._deployment = deployment
         self._folder = folder
         self._offers = {offer.name: offer for offer in deployment.offers}
-        self.clock: Clock = deployment.clock
-        self._now_s = max(deployment.clock.now_s(), deployment.workload.start_s)
+        self.clock = require_wall_clock(deployment.clock)
         self._socket = _connect(folder / CONTROL)
         self._lines = self._socket.makefile("r", encoding="utf-8")
         try:
-            hello = self._ask({"do": "hello"})
+            hello = self._ask({"do": "hello", "observed_until_s": deployment.observed_until_s})
         except BackendError:
             self._disconnect()
             raise
@@ -139,6 +136,9 @@ class LocalBackend:
             )
         self.url = f"http://127.0.0.1:{hello['port']}/inference"
         self._first_bin_s = float(hello["first_bin_s"])
+        if found:
+            self.clock.set_to(hello["now_s"])
+        self._now_s = max(self.clock.now_s(), self._first_bin_s)
         self._last: Observation | None = None
         self._ledger: Ledger | None = None
 
@@ -240,6 +240,10 @@ class LocalBackend:
         if not self._cloud.keep:
             _wait_until_free(self._folder)
         return self._ledger
+
+    def detach(self) -> None:
+        """Let go of the host, which ends with its fleet then, or with ``keep`` serves on."""
+        self._disconnect()
 
     # --- what the clients saw ---
 

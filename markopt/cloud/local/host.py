@@ -249,8 +249,13 @@ class Host:
         except MarkoptError as error:
             return {"error": str(error)}
 
-    async def _hello(self, _: Mapping[str, Any]) -> dict[str, Any]:
+    async def _hello(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Introduce the host; what the owner before saw last need not have been noted anywhere."""
+        until_s = message["observed_until_s"]
+        if until_s is not None:
+            self._seen_bins = min(self._counts.ended(until_s), self._seen_bins)
         return {
+            "now_s": self._time.now_s(),
             "port": self._port,
             "sold": self._config["sold"],
             "first_bin_s": self._config["first_bin_s"],

@@ -89,8 +89,15 @@ class LocalCloud:
             if value is not None and not (math.isfinite(value) and value >= 0.0):
                 raise ConfigError(f"cloud.{key}: must not be negative, got {value}")
 
+    @property
+    def REPLAYS_WORKLOAD(self) -> bool:  # noqa: N802 - see cloud.live.LiveCloud
+        """True where the workload's requests are sent; see ``LiveCloud``."""
+        return self.replay
+
     def open(self, deployment: Deployment) -> LocalBackend:
         """Return the back end; a host that runs under the deployment's name is taken over.
+
+        The deployment's clock is then set to the host's, whose time went on.
 
         Raises:
             BackendError: HAProxy is missing, or a process does not start.
