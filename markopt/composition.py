@@ -42,6 +42,7 @@ OTHER_KEYS = (
     "characterize",
     "backtest",
     "deploy",
+    "twin",
 )
 """What else a configuration may say: where results go, how things are compared."""
 

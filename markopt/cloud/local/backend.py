@@ -38,7 +38,7 @@ _LAST_ANSWERS_S = 10.0
 def open_backend(cloud: LocalCloud, deployment: Deployment) -> LocalBackend:
     """Take over the host of a deployment, or start one."""
     require_wall_clock(deployment.clock)
-    folder = cloud.folder_of(deployment)
+    folder = cloud.folder_of(deployment.name)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if folder.stat().st_uid != os.getuid():
         raise ConfigError(f"cloud.folder: {folder} belongs to another user")

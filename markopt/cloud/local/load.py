@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import asyncio
 import math
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ COLUMNS = ("arrival_s", "lateness_s", "response_s", "status", "served_by")
 took from then (NaN: none came), the HTTP status (0: none) and which server answered."""
 
 _WRITE_EVERY_S = 0.5
+_STOP_AFTER_S = 0.5
+"""Before a request that is due later than this it is asked whether to stop."""
 
 
 @final
@@ -48,7 +51,12 @@ class OpenLoop:
         self._speed = speed
         self._bodies = bodies
         self._timeout_s = timeout_s
+        self._stopped = False
         self.rows: list[tuple[float, float, float, int, str]] = []
+
+    def stop(self) -> None:
+        """Send no more; what has been sent is waited for."""
+        self._stopped = True
 
     async def run(self) -> None:
         """Send all, and wait for the last answer."""
@@ -59,17 +67,22 @@ class OpenLoop:
         connector = TCPConnector(limit=0, keepalive_timeout=600.0)
         async with ClientSession(connector=connector, timeout=timeout) as session:
             for number, (arrival_s, due_s) in enumerate(self._due):
-                wait_s = due_s - time.monotonic()
-                if wait_s > 0.0:
-                    await asyncio.sleep(wait_s)
+                if due_s > time.monotonic():
+                    await self._sleep_until(due_s)
                 elif number % 16 == 0:
                     await asyncio.sleep(0)  # answers are read even while sending lags behind
+                if self._stopped:
+                    break
                 body = self._bodies[number % len(self._bodies)]
                 task = asyncio.create_task(self._send(session, arrival_s, due_s, body))
                 pending.add(task)
                 task.add_done_callback(pending.discard)
             if pending:
                 await asyncio.wait(pending)
+
+    async def _sleep_until(self, due_s: float) -> None:
+        while not self._stopped and (wait_s := due_s - time.monotonic()) > 0.0:
+            await asyncio.sleep(min(wait_s, _STOP_AFTER_S))
 
     async def _send(
         self, session: ClientSession, arrival_s: float, due_s: float, body: bytes
@@ -111,6 +124,7 @@ async def _replay(loop: OpenLoop, output: Path) -> None:
         if file.tell() == 0:
             file.write(",".join(COLUMNS) + "\n")
         running = asyncio.create_task(loop.run())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, loop.stop)
         while not running.done():
             await asyncio.wait({running}, timeout=_WRITE_EVERY_S)
             rows, loop.rows = loop.rows, []

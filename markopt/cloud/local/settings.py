@@ -107,13 +107,12 @@ class LocalCloud:
 
         return open_backend(self, deployment)
 
-    def folder_of(self, deployment: Deployment) -> Path:
-        """Return the deployment's folder, which only its user may enter.
+    def folder_of(self, name: str) -> Path:
+        """Return the folder of a deployment of this name, which only its user may enter.
 
         Raises:
             ConfigError: its path is too long for the sockets in it.
         """
-        name = deployment.name
         if not name or any(not (c.isalnum() or c in "-_.") for c in name) or name[0] == ".":
             raise ConfigError(
                 f"deployment name: letters, digits, '-', '_' and '.' are allowed, got {name!r}"
