@@ -103,9 +103,14 @@ class BuiltProgram:
         return float(model.cost @ exact) + model.offset
 
 
-def build_program(statement: Statement, cut_count: int) -> BuiltProgram:
-    """Return the program of DESIGN section 5 for one decision; docs/formulation.md has it whole."""
-    assembly = Assembly(statement)
+def build_program(
+    statement: Statement, cut_count: int, cut_states: Indices | None = None
+) -> BuiltProgram:
+    """Return the program of DESIGN section 5 for one decision; docs/formulation.md has it whole.
+
+    Shortages have ``cut_count`` cuts per cell in the ``cut_states``, by default all.
+    """
+    assembly = Assembly(statement, cut_states)
     blocks: list[Block] = [
         FleetBalance(),
         Capacity(),

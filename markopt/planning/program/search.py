@@ -9,22 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markopt.errors import SolverFailed
+from markopt.planning.program.branching import Branching
 from markopt.planning.program.builder import BuiltProgram, build_program
 from markopt.planning.program.ladder import Solution, rounded_solution, whole_solution
 from markopt.planning.program.pricing import advantage_usd, prices, starting_offers
+from markopt.planning.program.relaxation import Relaxation
 from markopt.planning.program.rounding import rounded_until, roundings
+from markopt.planning.program.sleeping import calmer_states
 from markopt.planning.program.solver import Session, SolverAnswer, SolverOptions
-from markopt.planning.program.tightening import Tightening
 from markopt.planning.statement import Statement
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
+BRANCHES = 150  # nodes before HiGHS searches
 CUT_ROUNDS = 25
 PRICE_ROUNDS = 20
 ENTERING = 6
 WHOLE_ROUNDS = 4
-RELAXED_SHARE = 0.1  # of the gap, what cuts may leave open in the relaxation
+RELAXED_SHARE = 0.25  # of the gap, what cuts may leave open in the relaxation
 CUT_SHARE = 0.1  # of the gap, what cuts may leave open at a whole-number plan
 WHOLE_SHARE = 0.9  # of the gap, for the tree search: the rest is what cuts leave open
 WIDER = 1  # of the offers in the program, so many times as many join where the gap stays open
@@ -35,12 +38,15 @@ class _Relaxed:
     """A relaxation over the offers ``numbers``; ``complete``: no other offer would lower it."""
 
     numbers: Indices
-    built: BuiltProgram
-    session: Session
-    tightening: Tightening
+    program: Relaxation
     answer: SolverAnswer
     advantage: Array
     complete: bool = True
+
+    @property
+    def built(self) -> BuiltProgram:
+        """The program over these offers."""
+        return self.program.built
 
     @property
     def floor_usd(self) -> float:
@@ -100,26 +106,26 @@ class _Search:
             SolverFailed: there is no optimum.
         """
         part = self.statement.of(numbers)
-        built = build_program(part, self.cut_count)
-        session = Session(built.model, self.options, self.scale)
-        tightening = Tightening(built, session)
+        stands_for = calmer_states(part)
+        built = build_program(part, self.cut_count, np.unique(stands_for))
+        program = Relaxation(built, stands_for, self.options, self.scale)
         if before is not None and before.answer.values is not None:
             values, ready = before.answer.values, np.zeros(built.ready.shape)
             ready[np.searchsorted(numbers, before.numbers)] = values[before.built.ready]
             warm = before.built.warm_environments(values)
-            tightening.cut_at(built.served_rps(ready), warm * part.own.warm_rps)
+            program.cut_at(built.served_rps(ready), warm * part.own.warm_rps)
         for _ in range(CUT_ROUNDS):
-            self._limit_time(session)
-            answer = session.relaxed()
+            self._limit_time(program.session)
+            answer = program.solved()
             if answer.status != "optimal" or answer.values is None or answer.row_duals is None:
                 raise SolverFailed(f"relaxation: {answer.raw}")
             open_usd = RELAXED_SHARE * self.options.relative_gap * abs(answer.objective or 0.0)
-            if self._late() or not tightening.tighten(answer.values, open_usd):
+            if self._late() or not program.tighten(answer.values, open_usd):
                 break
         advantage = np.zeros(len(self.statement.offers))
         if len(numbers) < len(self.statement.offers) and answer.row_duals is not None:
             advantage = advantage_usd(self.statement, numbers, prices(built, answer.row_duals))
-        return _Relaxed(numbers, built, session, tightening, answer, advantage)
+        return _Relaxed(numbers, program, answer, advantage)
 
     def whole(self, relaxed: _Relaxed) -> tuple[BuiltProgram, Solution]:
         """Solve in whole numbers, over more offers while the plan is not proven.
@@ -150,8 +156,8 @@ class _Search:
         if relaxed.answer.values is None:
             return None
         for columns, values in roundings(relaxed.built, relaxed.answer.values):
-            self._limit_time(relaxed.session)
-            answer = relaxed.session.fixed(columns, values)
+            self._limit_time(relaxed.program.session)
+            answer = relaxed.program.fixed(columns, values)
             if answer.status != "optimal" or answer.values is None:
                 continue
             found = self._rung(whole_solution(relaxed.built, replace(answer, bound=floor_usd)))
@@ -160,7 +166,7 @@ class _Search:
             if self._proven(best) or self._late():
                 return best
             # A tree search will look around here: cuts that are exact here save it a second round.
-            relaxed.tightening.tighten(answer.values, CUT_SHARE * self._allowed_usd(best))
+            relaxed.program.tighten(answer.values, CUT_SHARE * self._allowed_usd(best))
         dived = self._dived(relaxed, floor_usd)
         if dived is not None and (best is None or dived.objective_usd < best.objective_usd):
             return dived
@@ -174,7 +180,7 @@ class _Search:
         answer = relaxed.answer
         for interval in range(built.statement.whole_intervals):
             columns, whole = rounded_until(built, values, interval)
-            answer = relaxed.session.fixed(columns, whole)
+            answer = relaxed.program.fixed(columns, whole)
             if answer.status != "optimal" or answer.values is None or self._late():
                 return None
             values = answer.values
@@ -195,17 +201,54 @@ class _Search:
     def _solve_whole(
         self, relaxed: _Relaxed, floor_usd: float, beyond_usd: float
     ) -> tuple[BuiltProgram, Solution]:
-        """Solve and cut until the gap is closed; the bound speaks of all offers."""
-        built, session = relaxed.built, relaxed.session
+        """Round, then branch, then let HiGHS search; the bound speaks of all offers."""
         best = self._rounded(relaxed, floor_usd)
+        if best is None or not self._proven(best):
+            best, bound_usd = self._branched(relaxed, best, floor_usd, beyond_usd)
+            if best is None or not self._proven(best):
+                best = self._searched(relaxed, best, bound_usd, beyond_usd)
+        return relaxed.built, best
+
+    def _branched(
+        self, relaxed: _Relaxed, best: Solution | None, floor_usd: float, beyond_usd: float
+    ) -> tuple[Solution | None, float]:
+        """Branch on the relaxation; return the best plan and what all plans cost at least."""
+        integer, most = relaxed.built.model.integer, min(BRANCHES, self.options.max_nodes)
+        counted = integer[relaxed.built.launch].sum() + integer[relaxed.built.ready].sum()
+        if not most or self._late() or counted < integer.sum():
+            return best, floor_usd
+        branching = Branching(
+            relaxed.program,
+            best,
+            allowed_usd=self._allowed_usd,
+            cut_share=CUT_SHARE * self.options.relative_gap,
+            limit_time=lambda: self._limit_time(relaxed.program.session),
+            late=self._late,
+        )
+        branching.run(relaxed.answer.objective or 0.0, most)
+        bound_usd = max(floor_usd, min(branching.bound_usd, beyond_usd))
+        found = branching.best
+        if found is not None:
+            rung = found.rung if found is best else "incumbent"
+            found = replace(found, bound_usd=min(bound_usd, found.objective_usd), rung=rung)
+            if self._proven(found):
+                found = replace(found, rung="optimal")
+        return found, bound_usd
+
+    def _searched(
+        self, relaxed: _Relaxed, best: Solution | None, bound_usd: float, beyond_usd: float
+    ) -> Solution:
+        """Let HiGHS search and add cuts until the gap is closed.
+
+        Raises:
+            SolverFailed: there is no plan.
+        """
+        built, session, share = relaxed.built, relaxed.program.session, WHOLE_SHARE
         if best is not None:
-            if self._proven(best):
-                return built, best
             session.start_from(best.values)
-        share, bound_usd = WHOLE_SHARE, floor_usd
         for _ in range(WHOLE_ROUNDS):
             self._limit_time(session)
-            answer = session.whole(share)
+            answer = relaxed.program.whole(share)
             if answer.bound is not None:
                 bound_usd = max(bound_usd, min(answer.bound, beyond_usd))
             if answer.values is None:
@@ -220,19 +263,24 @@ class _Search:
             best = replace(best, rung="optimal" if self._proven(best) else "incumbent")
             if best.rung == "optimal" or self._late():
                 break
-            if not relaxed.tightening.tighten(answer.values, CUT_SHARE * self._allowed_usd(best)):
+            if not relaxed.program.tighten(answer.values, CUT_SHARE * self._allowed_usd(best)):
                 share *= 0.5
-        if best is None:
-            # Counts rounded up keep the limits that are looked at, but what of a term?
-            rounded = None
-            if not self.statement.settings.terms:
-                rounded = rounded_solution(built, relaxed.answer, answer.raw)
-            if rounded is None:
-                raise SolverFailed(
-                    f"whole numbers: {answer.raw}; relaxation, rounded up: breaks a limit or term"
-                )
-            return built, rounded
-        return built, best
+        return self._rounded_up(relaxed, answer.raw) if best is None else best
+
+    def _rounded_up(self, relaxed: _Relaxed, first: str) -> Solution:
+        """Return the relaxation rounded up.
+
+        Raises:
+            SolverFailed: it breaks a limit, or may break a term.
+        """
+        found = None
+        if not self.statement.settings.terms:
+            found = rounded_solution(relaxed.built, relaxed.answer, first)
+        if found is None:
+            raise SolverFailed(
+                f"whole numbers: {first}; relaxation, rounded up: breaks a limit or term"
+            )
+        return found
 
     def _limit_time(self, session: Session) -> None:
         if self.until_s is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,9 @@ SWITCHED_OFF = (
 )
 
 DEVEX = 1
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 Status = Literal["optimal", "limit", "infeasible", "unbounded", "failed"]
 
@@ -59,7 +63,16 @@ class Session:
         SolverFailed: HiGHS does not accept the model.
     """
 
-    def __init__(self, model: SparseModel, options: SolverOptions, scale: float) -> None:
+    def __init__(
+        self,
+        model: SparseModel,
+        options: SolverOptions,
+        scale: float,
+        *,
+        awake: Indices | None = None,
+        cost: Array | None = None,
+    ) -> None:
+        """Load the model, all rows or those ``awake``, with its costs or others."""
         import highspy
 
         self._highspy, self._model, self._scale = highspy, model, scale
@@ -68,7 +81,22 @@ class Session:
         # Relaxations are solved again and again from their last basis: devex, without presolve.
         self._highs.setOptionValue("presolve", "off")
         self._highs.setOptionValue("simplex_dual_edge_weight_strategy", DEVEX)
-        lp = _highs_lp(highspy, model, relaxed=True, scale=scale)
+        self._cost = model.cost.copy() if cost is None else cost.copy()
+        rows = np.arange(len(model.row_lower)) if awake is None else awake
+        # Where each of the model's rows is inside the solver; -1: it sleeps.
+        self._place = np.full(len(model.row_lower), -1, dtype=np.int64)
+        self._place[rows] = np.arange(len(rows))
+        starts, columns, values = model.entries(rows)
+        part = replace(
+            model,
+            cost=self._cost,
+            row_lower=model.row_lower[rows],
+            row_upper=model.row_upper[rows],
+            starts=starts,
+            columns=columns,
+            values=values,
+        )
+        lp = _highs_lp(highspy, part, relaxed=True, scale=scale)
         if self._highs.passModel(lp) == highspy.HighsStatus.kError:
             raise SolverFailed(
                 f"HiGHS: needs a well-formed model, refused one of {len(model.cost)} columns and "
@@ -76,34 +104,75 @@ class Session:
             )
 
     def relaxed(self) -> SolverAnswer:
-        """Solve without integrality; the answer has the rows' duals."""
+        """Solve without integrality; the answer has the duals of the model's rows."""
         answer = self._run(mip=False)
         if answer.values is None:
             return answer
-        duals = np.array(self._highs.getSolution().row_dual) / self._scale
-        return replace(answer, row_duals=duals)
+        return replace(answer, row_duals=self.row_duals())
 
-    def add_rows(
-        self,
-        lower: NDArray[np.float64],
-        starts: NDArray[np.int64],
-        columns: NDArray[np.int64],
-        values: NDArray[np.float64],
-    ) -> None:
+    @property
+    def rows(self) -> int:
+        """How many rows are awake, those that were added among them."""
+        return int(self._highs.getNumRow())
+
+    def row_duals(self) -> Array:
+        """Return the duals of the model's rows at the last solution, 0 for those without one."""
+        inside = np.array(self._highs.getSolution().row_dual) / self._scale
+        there = (self._place >= 0) & (self._place < len(inside))
+        duals = np.zeros(len(self._place))
+        duals[there] = inside[self._place[there]]
+        return duals
+
+    def wake(self, rows: Indices) -> bool:
+        """Add those of the model's rows that still sleep; False: there are none."""
+        rows = rows[self._place[rows] < 0]
+        if not len(rows):
+            return False
+        self._place[rows] = self.rows + np.arange(len(rows))
+        starts, columns, values = self._model.entries(rows)
+        self._add(self._model.row_lower[rows], self._model.row_upper[rows], starts, columns, values)
+        return True
+
+    def add_rows(self, lower: Array, starts: Indices, columns: Indices, values: Array) -> None:
         """Add rows ``lower <= A x``; ``starts`` as in a CSR matrix, without the last one."""
-        count = len(lower)
-        upper = np.full(count, self._highspy.kHighsInf)
+        upper = np.full(len(lower), self._highspy.kHighsInf)
+        self._add(lower, upper, starts, columns, values)
+
+    def _add(
+        self, lower: Array, upper: Array, starts: Indices, columns: Indices, values: Array
+    ) -> None:
         self._highs.addRows(
-            count,
+            len(lower),
             lower,
             upper,
             len(values),
-            starts.astype(np.int32),
+            starts[: len(lower)].astype(np.int32),
             columns.astype(np.int32),
             values,
         )
 
-    def fixed(self, columns: NDArray[np.int64], values: NDArray[np.float64]) -> SolverAnswer:
+    def add_free_rows(self, sums: Sequence[Indices]) -> int:
+        """Add rows without bounds, each the sum of some columns; return the first one's number."""
+        first, count = self.rows, np.array([len(columns) for columns in sums])
+        if len(sums):
+            columns, free = np.concatenate(sums), np.full(len(sums), self._highspy.kHighsInf)
+            self._add(-free, free, np.cumsum(count) - count, columns, np.ones(len(columns)))
+        return first
+
+    def bound_row(self, number: int, lower: float, upper: float) -> None:
+        """Bound a row by its number inside the solver."""
+        self._highs.changeRowBounds(number, lower, upper)
+
+    def bound_column(self, column: int, lower: float, upper: float) -> None:
+        """Bound a column."""
+        self._highs.changeColBounds(column, lower, upper)
+
+    def change_costs(self, columns: Indices, usd: Array) -> None:
+        """Give columns other costs."""
+        self._cost[columns] = usd
+        self._highs.changeColsCost(len(columns), columns.astype(np.int32), usd * self._scale)
+
+    def fixed(self, columns: Indices, values: Array) -> SolverAnswer:
         """Solve the relaxation with some columns fixed; their bounds are put back afterwards."""
         count, own = len(columns), columns.astype(np.int32)
         self._highs.changeColsBounds(count, own, values, values)
@@ -143,7 +212,7 @@ class Session:
         """Return whether the values cost what the solver says."""
         if answer.values is None or answer.objective is None:
             return False
-        usd = float(self._model.cost @ answer.values) + self._model.offset
+        usd = float(self._cost @ answer.values) + self._model.offset
         return abs(usd - answer.objective) <= 1e-6 * max(abs(usd), 1.0 / self._scale)
 
     def _run(self, *, mip: bool) -> SolverAnswer:
