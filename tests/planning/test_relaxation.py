@@ -9,6 +9,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from markopt.core import Limits, Problem, PurchaseOption
+from markopt.errors import SolverFailed
+from markopt.planning.program import search as searching
 from markopt.planning.program.branching import Branching
 from markopt.planning.program.builder import build_program
 from markopt.planning.program.relaxation import Relaxation
@@ -105,19 +107,35 @@ def test_states_and_limits_sleep_and_wake() -> None:
     assert len(limits.rows) > 0
     assert not len(limits.broken(found.values))
     assert before < program.session.rows < len(build_program(statement, 10**7).model.row_lower)
-    assert found.row_duals is not None
-    assert len(found.row_duals) == len(program.built.model.row_lower)
+    assert len(program.session.row_duals()) == len(program.built.model.row_lower)
 
 
-def test_duals_are_those_of_the_models_rows_whatever_was_added_since() -> None:
+def test_duals_speak_of_the_models_rows_and_of_the_last_solve_only() -> None:
     program = relaxation_of(spot_statement())
     answer = program.solved()
+    before = program.session.row_duals()
+    assert len(before) == len(program.built.model.row_lower)
+    assert np.abs(before).max() > 0.0
     assert answer.values is not None
     assert program.tighten(answer.values, 0.0)
-    # Rows that were added after the solve have no dual: they count as slack.
-    again = program.session.row_duals()
-    assert len(again) == len(program.built.model.row_lower)
-    assert np.isfinite(again).all()
+    with pytest.raises(SolverFailed, match="changed since"):
+        program.session.row_duals()
+    program.solved()
+    assert len(program.session.row_duals()) == len(before)
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3])
+def test_few_rounds_of_cuts_leave_a_lower_bound_not_a_wrong_one(
+    monkeypatch: pytest.MonkeyPatch, rounds: int
+) -> None:
+    statement = spot_statement()
+    optimum = whole_model(statement, relaxed=False)
+    monkeypatch.setattr(searching, "CUT_ROUNDS", rounds)
+    _, found = searching.search(statement, OPTIONS, price_offers=True)
+    assert optimum.objective is not None
+    assert found.bound_usd is not None
+    assert found.bound_usd <= optimum.objective * (1.0 + 1e-6)
+    assert found.objective_usd >= optimum.objective * (1.0 - 1e-6)
 
 
 def test_a_promise_keeps_every_state_awake() -> None:

@@ -43,7 +43,7 @@ class Relaxation:
         self._cost = model.cost.copy()
         for short in self._shortages():
             self._cost[short[self._asleep]] = 0.0
-            np.add.at(self._cost, self._standing(short), model.cost[short[self._asleep]])
+            self._cost += self._summed(self._standing(short), model.cost[short[self._asleep]])
         rows = np.flatnonzero(awake)
         self.session = Session(model, options, scale, awake=rows, cost=self._cost)
 
@@ -72,24 +72,25 @@ class Relaxation:
 
         ``values`` are those of an answer.
         """
-        built = self.built
+        built, own = self.built, self.built.statement.own
         limits = self.session.wake(self._limits.broken(values))
-        model_usd = float(built.model.cost @ values) + built.model.offset
-        if built.exact_usd(values) - model_usd <= tolerance_usd:
-            return limits
-        own, seconds = built.statement.own, built.statement.problem.interval_s
-        weight = built.statement.states.probability[:, None] * seconds
         capacity = built.capacity_rps(values)
+        spill, number = built.shortage.spill(capacity)
+        excess, beyond = None, number
+        if built.excess is not None:
+            warm_rps = own.warm_rps * built.warm_environments(values)
+            excess, beyond = built.shortage.excess(capacity, warm_rps)
+        model_usd = float(built.model.cost @ values) + built.model.offset
+        if built.cost_usd(values, spill, excess) - model_usd <= tolerance_usd:
+            return limits
+        weight = built.statement.states.probability[:, None] * built.statement.problem.interval_s
         least = 0.05 * tolerance_usd / capacity.size
         # Misses are free while the budget lasts; where it does not, only its price finds the cuts.
         usd = own.spill_usd + own.spill_misses * built.penalty_usd
-        spill, number = built.shortage.spill(capacity)
         short = (spill - values[built.spill]) * weight * usd > least
-        beyond_short, beyond = np.zeros_like(short), number
-        warm_rps = own.warm_rps * built.warm_environments(values)
-        if built.excess is not None:
+        beyond_short = np.zeros_like(short)
+        if excess is not None:
             usd = own.excess_usd + own.excess_misses * built.penalty_usd
-            excess, beyond = built.shortage.excess(capacity, warm_rps)
             beyond_short = (excess - values[built.excess]) * weight * usd > least
         waking = self._asleep & (short | beyond_short)
         if not short.any() and not beyond_short.any():
@@ -118,6 +119,10 @@ class Relaxation:
         """The columns of shortages, (states, cells) each."""
         return [each for each in (self.built.spill, self.built.excess) if each is not None]
 
+    def _summed(self, columns: Indices, usd: Array) -> Array:
+        """Costs by column, those of one column added up."""
+        return np.asarray(np.bincount(columns, usd, len(self._cost)), dtype=np.float64)
+
     def _standing(self, short: Indices) -> Indices:
         """The columns that stand for those asleep."""
         return np.asarray(short[self._stands_for][self._asleep], dtype=np.int64)
@@ -141,7 +146,7 @@ class Relaxation:
             own, standing = short[waking], short[self._stands_for][waking]
             usd = self.built.model.cost[own]
             self._cost[own] = usd
-            np.subtract.at(self._cost, standing, usd)
+            self._cost -= self._summed(standing, usd)
             changed += [own, np.unique(standing)]
         self._asleep &= ~waking
         columns = np.concatenate(changed)

@@ -17,6 +17,7 @@ from markopt.planning.program.relaxation import Relaxation
 from markopt.planning.program.rounding import rounded_until, roundings
 from markopt.planning.program.sleeping import calmer_states
 from markopt.planning.program.solver import Session, SolverAnswer, SolverOptions
+from markopt.planning.program.warm import Hint, starting_numbers
 from markopt.planning.statement import Statement
 
 Array = NDArray[np.float64]
@@ -27,7 +28,7 @@ CUT_ROUNDS = 25
 PRICE_ROUNDS = 20
 ENTERING = 6
 WHOLE_ROUNDS = 4
-RELAXED_SHARE = 0.25  # of the gap, what cuts may leave open in the relaxation
+RELAXED_SHARE = 0.3  # of the gap, what cuts may leave open in the relaxation
 CUT_SHARE = 0.1  # of the gap, what cuts may leave open at a whole-number plan
 WHOLE_SHARE = 0.9  # of the gap, for the tree search: the rest is what cuts leave open
 WIDER = 1  # of the offers in the program, so many times as many join where the gap stays open
@@ -49,17 +50,29 @@ class _Relaxed:
         return self.program.built
 
     @property
+    def hint(self) -> Hint | None:
+        """Its solution, for the next one to begin near."""
+        if self.answer.values is None:
+            return None
+        return Hint.of(self.numbers, self.built, self.answer.values)
+
+    @property
     def floor_usd(self) -> float:
         """What every plan costs at least; nothing is known while other offers may pay."""
         return self.answer.objective or 0.0 if self.complete else -np.inf
 
 
 def search(
-    statement: Statement, options: SolverOptions, *, price_offers: bool, cut_count: int = 3
+    statement: Statement,
+    options: SolverOptions,
+    *,
+    price_offers: bool,
+    cut_count: int = 3,
+    hint: Hint | None = None,
 ) -> tuple[BuiltProgram, Solution]:
     """Return the best plan found and the program that it solves, over the offers that matter.
 
-    The program begins with ``cut_count`` cuts per interval.
+    The program begins with ``cut_count`` cuts per interval, or near a ``hint``.
 
     Without ``price_offers`` all offers are in the program from the start: terms may tie offers
     together in ways that prices do not tell.
@@ -68,9 +81,13 @@ def search(
         SolverFailed: neither whole numbers nor a rounded relaxation gave a plan; the text says why.
     """
     search_ = _Search(statement, options, cut_count)
-    everything = np.arange(len(statement.offers))
-    relaxed = search_.relax(starting_offers(statement) if price_offers else everything)
+    numbers = np.arange(len(statement.offers))
+    if price_offers:
+        numbers = starting_numbers(hint, statement) if hint else starting_offers(statement)
+    relaxed = search_.relax(numbers, hint)
     built, found = search_.whole(relaxed)
+    if relaxed.answer.values is not None:
+        found = replace(found, hint=relaxed.hint)
     if found.bound_usd is not None and not np.isfinite(found.bound_usd):
         found = replace(found, bound_usd=None)
     return built, found
@@ -84,11 +101,11 @@ class _Search:
             None if options.time_limit_s is None else time.monotonic() + options.time_limit_s
         )
 
-    def relax(self, numbers: Indices) -> _Relaxed:
+    def relax(self, numbers: Indices, hint: Hint | None) -> _Relaxed:
         """Solve the relaxation over all offers, with few of them in the program."""
-        found: _Relaxed | None = None
         while True:
-            found = self._relaxed_part(numbers, found)
+            found = self._relaxed_part(numbers, hint)
+            hint = found.hint
             if len(numbers) == len(self.statement.offers):
                 return found
             outside = np.setdiff1d(np.arange(len(self.statement.offers)), numbers)
@@ -99,8 +116,8 @@ class _Search:
             best = paying[np.argsort(-found.advantage[paying], kind="stable")][:ENTERING]
             numbers = np.union1d(numbers, best)
 
-    def _relaxed_part(self, numbers: Indices, before: _Relaxed | None) -> _Relaxed:
-        """Solve the relaxation over some offers; ``before``, over fewer, tells where to cut.
+    def _relaxed_part(self, numbers: Indices, hint: Hint | None) -> _Relaxed:
+        """Solve the relaxation over some offers; the hint tells where to cut.
 
         Raises:
             SolverFailed: there is no optimum.
@@ -109,22 +126,22 @@ class _Search:
         stands_for = calmer_states(part)
         built = build_program(part, self.cut_count, np.unique(stands_for))
         program = Relaxation(built, stands_for, self.options, self.scale)
-        if before is not None and before.answer.values is not None:
-            values, ready = before.answer.values, np.zeros(built.ready.shape)
-            ready[np.searchsorted(numbers, before.numbers)] = values[before.built.ready]
-            warm = before.built.warm_environments(values)
-            program.cut_at(built.served_rps(ready), warm * part.own.warm_rps)
-        for _ in range(CUT_ROUNDS):
+        if hint is not None:
+            capacity = built.served_rps(hint.over(numbers))
+            program.cut_at(capacity, hint.warm * part.own.warm_rps)
+        for rounds_left in range(CUT_ROUNDS, 0, -1):
             self._limit_time(program.session)
             answer = program.solved()
-            if answer.status != "optimal" or answer.values is None or answer.row_duals is None:
+            if answer.status != "optimal" or answer.values is None:
                 raise SolverFailed(f"relaxation: {answer.raw}")
             open_usd = RELAXED_SHARE * self.options.relative_gap * abs(answer.objective or 0.0)
-            if self._late() or not program.tighten(answer.values, open_usd):
+            # Nothing may join after the last solve: its duals say which offers pay.
+            if rounds_left == 1 or self._late() or not program.tighten(answer.values, open_usd):
                 break
         advantage = np.zeros(len(self.statement.offers))
-        if len(numbers) < len(self.statement.offers) and answer.row_duals is not None:
-            advantage = advantage_usd(self.statement, numbers, prices(built, answer.row_duals))
+        if len(numbers) < len(self.statement.offers):
+            found = prices(built, program.session.row_duals())
+            advantage = advantage_usd(self.statement, numbers, found)
         return _Relaxed(numbers, program, answer, advantage)
 
     def whole(self, relaxed: _Relaxed) -> tuple[BuiltProgram, Solution]:
@@ -145,8 +162,12 @@ class _Search:
             if not len(outside) or self._proven(found[1]) or self._late():
                 return found
             close = order[np.isin(order, outside)][: WIDER * len(relaxed.numbers)]
+            enough_usd = found[1].objective_usd - self._allowed_usd(found[1])
+            close = close[floor_usd - advantage[close] < enough_usd]
+            if not len(close):
+                return found
             try:
-                relaxed = self._relaxed_part(np.union1d(relaxed.numbers, close), relaxed)
+                relaxed = self._relaxed_part(np.union1d(relaxed.numbers, close), relaxed.hint)
             except SolverFailed:
                 return found
 
@@ -205,7 +226,8 @@ class _Search:
         best = self._rounded(relaxed, floor_usd)
         if best is None or not self._proven(best):
             best, bound_usd = self._branched(relaxed, best, floor_usd, beyond_usd)
-            if best is None or not self._proven(best):
+            if best is None or not (self._proven(best) or bound_usd >= beyond_usd):
+                # Where only other offers keep the bound down, they must join first.
                 best = self._searched(relaxed, best, bound_usd, beyond_usd)
         return relaxed.built, best
 

@@ -50,7 +50,6 @@ class SolverAnswer:
     objective: float | None
     bound: float | None
     values: NDArray[np.float64] | None
-    row_duals: NDArray[np.float64] | None = None
 
 
 class Session:
@@ -81,6 +80,7 @@ class Session:
         # Relaxations are solved again and again from their last basis: devex, without presolve.
         self._highs.setOptionValue("presolve", "off")
         self._highs.setOptionValue("simplex_dual_edge_weight_strategy", DEVEX)
+        self._changed = True
         self._cost = model.cost.copy() if cost is None else cost.copy()
         rows = np.arange(len(model.row_lower)) if awake is None else awake
         # Where each of the model's rows is inside the solver; -1: it sleeps.
@@ -96,19 +96,13 @@ class Session:
             columns=columns,
             values=values,
         )
-        lp = _highs_lp(highspy, part, relaxed=True, scale=scale)
-        if self._highs.passModel(lp) == highspy.HighsStatus.kError:
-            raise SolverFailed(
-                f"HiGHS: needs a well-formed model, refused one of {len(model.cost)} columns and "
-                f"{len(model.row_lower)} rows"
-            )
+        _pass_model(highspy, self._highs, part, relaxed=True, scale=scale)
 
     def relaxed(self) -> SolverAnswer:
-        """Solve without integrality; the answer has the duals of the model's rows."""
+        """Solve without integrality."""
         answer = self._run(mip=False)
-        if answer.values is None:
-            return answer
-        return replace(answer, row_duals=self.row_duals())
+        self._changed = False
+        return answer
 
     @property
     def rows(self) -> int:
@@ -116,7 +110,15 @@ class Session:
         return int(self._highs.getNumRow())
 
     def row_duals(self) -> Array:
-        """Return the duals of the model's rows at the last solution, 0 for those without one."""
+        """Return the duals of the model's rows at the last solution, 0 for those without one.
+
+        Rows that sleep have none.
+
+        Raises:
+            SolverFailed: the program has changed since: these would be another one's duals.
+        """
+        if self._changed:
+            raise SolverFailed("duals: the program has changed since it was solved")
         inside = np.array(self._highs.getSolution().row_dual) / self._scale
         there = (self._place >= 0) & (self._place < len(inside))
         duals = np.zeros(len(self._place))
@@ -141,6 +143,7 @@ class Session:
     def _add(
         self, lower: Array, upper: Array, starts: Indices, columns: Indices, values: Array
     ) -> None:
+        self._changed = True
         self._highs.addRows(
             len(lower),
             lower,
@@ -169,6 +172,7 @@ class Session:
 
     def change_costs(self, columns: Indices, usd: Array) -> None:
         """Give columns other costs."""
+        self._changed = True
         self._cost[columns] = usd
         self._highs.changeColsCost(len(columns), columns.astype(np.int32), usd * self._scale)
 
@@ -246,12 +250,7 @@ def solve_model(
     import highspy
 
     highs = _new_highs(highspy, options)
-    accepted = highs.passModel(_highs_lp(highspy, model, relaxed=relaxed, scale=scale))
-    if accepted == highspy.HighsStatus.kError:
-        raise SolverFailed(
-            f"HiGHS: needs a well-formed model, refused one of {len(model.cost)} columns and "
-            f"{len(model.row_lower)} rows"
-        )
+    _pass_model(highspy, highs, model, relaxed=relaxed, scale=scale)
     highs.run()
     return _answer(highspy, highs, mip=bool(model.integer.any()) and not relaxed, scale=scale)
 
@@ -261,10 +260,11 @@ def write_model(model: SparseModel, path: Path) -> None:
     import highspy
 
     highs = _new_highs(highspy, SolverOptions())
-    lp = _highs_lp(highspy, model, relaxed=False, scale=1.0)
-    lp.col_names_ = [_plain(name) for name in model.column_names()]
-    lp.row_names_ = [_plain(name) for name in model.row_names()]
-    highs.passModel(lp)
+    _pass_model(highspy, highs, model, relaxed=False, scale=1.0)
+    for number, name in enumerate(model.column_names()):
+        highs.passColName(number, _plain(name))
+    for number, name in enumerate(model.row_names()):
+        highs.passRowName(number, _plain(name))
     unfinished = path.with_name(f"unfinished-{path.name}")
     highs.writeModel(str(unfinished))
     unfinished.replace(path)
@@ -289,24 +289,38 @@ def _new_highs(highspy: Any, options: SolverOptions) -> Any:
     return highs
 
 
-def _highs_lp(highspy: Any, model: SparseModel, *, relaxed: bool, scale: float) -> Any:
-    lp = highspy.HighsLp()
-    lp.num_col_ = len(model.cost)
-    lp.num_row_ = len(model.row_lower)
-    lp.col_cost_ = model.cost * scale
-    lp.col_lower_ = model.lower
-    lp.col_upper_ = model.upper
-    lp.row_lower_ = model.row_lower
-    lp.row_upper_ = model.row_upper
-    lp.offset_ = model.offset * scale
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    lp.a_matrix_.start_ = model.starts.astype(np.int32)
-    lp.a_matrix_.index_ = model.columns.astype(np.int32)
-    lp.a_matrix_.value_ = model.values
-    if model.integer.any() and not relaxed:
-        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
-        lp.integrality_ = [kinds[flag] for flag in model.integer.astype(int).tolist()]
-    return lp
+def _pass_model(
+    highspy: Any, highs: Any, model: SparseModel, *, relaxed: bool, scale: float
+) -> None:
+    """Load a model, from its arrays as they are: HiGHS's own structures are filled by elements.
+
+    Raises:
+        SolverFailed: HiGHS does not accept it.
+    """
+    kinds = highspy.HighsVarType
+    whole, free = int(kinds.kInteger), int(kinds.kContinuous)
+    accepted = highs.passModel(
+        len(model.cost),
+        len(model.row_lower),
+        len(model.values),
+        int(highspy.MatrixFormat.kRowwise),
+        int(highspy.ObjSense.kMinimize),
+        model.offset * scale,
+        model.cost * scale,
+        model.lower,
+        model.upper,
+        model.row_lower,
+        model.row_upper,
+        model.starts[:-1].astype(np.int32),
+        model.columns.astype(np.int32),
+        model.values,
+        np.where(model.integer & (not relaxed), whole, free).astype(np.int32),
+    )
+    if accepted == highspy.HighsStatus.kError:
+        raise SolverFailed(
+            f"HiGHS: needs a well-formed model, refused one of {len(model.cost)} columns and "
+            f"{len(model.row_lower)} rows"
+        )
 
 
 def _answer(highspy: Any, highs: Any, *, mip: bool, scale: float) -> SolverAnswer:
