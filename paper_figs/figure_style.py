@@ -211,7 +211,7 @@ def digest(source: Path) -> str:
     Raises:
         FileNotFoundError: there is nothing.
     """
-    paths = sorted(source.iterdir()) if source.is_dir() else [source]
+    paths = sorted(filter(Path.is_file, source.iterdir())) if source.is_dir() else [source]
     found = hashlib.sha256()
     for path in paths:
         found.update(path.name.encode() + b"\0" + path.read_bytes())
