@@ -121,6 +121,28 @@ def plan(
 
 
 @app.command()
+def replay(
+    journal: Annotated[Path, typer.Argument(help="The journal of a deployment.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Settings of the other planner.")
+    ] = None,
+    other: Annotated[
+        str | None,
+        typer.Option("--with", help="What planner=NAME would have done, decision by decision."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Build planners that are not markopt's own.")
+    ] = False,
+) -> None:
+    """Make every plan of a journal again; exit code 1 where one comes out otherwise."""
+    from markopt.deployment.replay.launch import launch_replay
+
+    code = launch_replay(journal, other, overrides or [], as_json=as_json, trusted=trust)
+    raise typer.Exit(code)
+
+
+@app.command()
 def report(
     folder: Annotated[
         Path, typer.Argument(help="A result folder of run, compare, characterize or backtest.")

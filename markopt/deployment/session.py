@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from markopt.cloud.protocol import Backend
 
 FOREVER_S = math.inf
+DONE = "done"
+"""How the ending of a session begins that came to its end."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def _deploy(
     beginning = _begin(parts, journal, clock, anew=anew)
     epoch, mode = beginning.epoch, parts.controller.mode
     now_s = beginning.clock.now_s()
-    if beginning.end_s <= now_s + 1e-6:
+    if beginning.end_s <= now_s + 1e-6 and _done(journal):
         return Outcome(journal.path, f"over since {beginning.end_s:g} s", 0, None)
     forecaster = parts.forecaster.fit(beginning.history)
     backend = parts.cloud.open(_deployment(parts, beginning))
@@ -184,7 +186,7 @@ def _deploy(
         decision_prefix=f"{journal.identity}-",
         planner_name=type(parts.planner).__name__,
     )
-    intervals, ending = 0, "done"
+    intervals, ending = 0, DONE
     try:
         journaled.advance(epoch.begin_s)
         for record in controller.intervals(epoch.begin_s, beginning.end_s):
@@ -203,6 +205,12 @@ def _deploy(
 
 
 # --- where to begin ---
+
+
+def _done(journal: Journal) -> bool:
+    """Tell whether a process came to the end; one that died just before left something undone."""
+    sessions = journal.reader.sessions()
+    return bool(sessions) and (sessions[-1].ending or "").startswith(DONE)
 
 
 def _begin(parts: Parts, journal: Journal, clock: Clock | None, *, anew: bool) -> _Beginning:
