@@ -80,7 +80,7 @@ def backtest(context: typer.Context) -> None:
     launch_backtest(context.args)
 
 
-@app.command(context_settings=PASS_THROUGH, options_metavar="[--yes] [KEY=VALUE ...]")
+@app.command(context_settings=PASS_THROUGH, options_metavar="[--yes] [--dry-run] [KEY=VALUE ...]")
 def deploy(
     context: typer.Context,
     config_file: Annotated[
@@ -89,11 +89,14 @@ def deploy(
     yes: Annotated[
         bool, typer.Option("--yes", help="Confirm a first run that changes a real account.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the calls of one decision; change nothing.")
+    ] = False,
 ) -> None:
     """Run a policy on a cloud: cloud=NAME controller.mode=advise|shadow|act."""
     from markopt.deployment.launch import launch_deploy
 
-    launch_deploy(context.args, config_file, confirmed=yes)
+    launch_deploy(context.args, config_file, confirmed=yes, dry=dry_run)
 
 
 @app.command()
