@@ -57,6 +57,7 @@ CHARACTERIZE_KEYS = (
     "service",
     "seed",
     "output",
+    "sweep",
     "characterize",
     "catalog.catalog",
     "catalog.profiles",
