@@ -30,7 +30,7 @@ TABLES = dict.fromkeys(OVER_TIME, ("episodes.csv", "windows.csv")) | {
     "dispatch_rules": ("fleets.csv", "worth.csv"),
     "forecast_worth": ("runs.csv", "worth.csv"),
     "attribution": ("losses.csv", "runs.csv"),
-    "planners": ("runs.csv", "trials.csv"),
+    "planners": ("runs.csv", "hours.csv", "trials.csv"),
 }
 SMALL = (
     "service=inception_bn",
@@ -151,12 +151,18 @@ def toy(study):
 
 def toy_run(load, study, output):
     module = load("experiments", study)
-    if study == "planners":  # its forecasters would have to be trained, and its past is a day
-        module.FORECASTERS, module.DAY_S = dict.fromkeys(module.FORECASTERS, "last_value"), 600.0
+    if study == "planners":
+        return planners_run(module, [*toy(study), f"output={output}"])
     if study != "dispatch_rules":
         return module.run([*toy(study), f"output={output}"])
     cpu = module.FixedFleet("CPU", "c5.large/on_demand", 80.0, (2, 3, 5))
     return module.run([*toy(study), f"output={output}"], [cpu])
+
+
+def planners_run(module, overrides):
+    """Run the planners study: its forecasters would have to be trained, and its past is a day."""
+    forecasters = dict.fromkeys(module.FORECASTERS, "last_value")
+    return module.run(overrides, forecasters=forecasters, before_s=600.0)
 
 
 def rows_of(path):
@@ -190,7 +196,40 @@ def test_policies_are_tuned_on_the_past_and_those_alike_share_what_was_found(toy
     cheapest = min(reached, key=lambda t: float(t["cost_usd"]))
     found = {row["values"] for row in rows if row["policy"] != "greedy"}
     assert found == {cheapest["values"]}
+    hours = rows_of(toys("planners") / "hours.csv")
+    by_seed = [float(row["cost_usd"]) for row in rows if row["policy"] == "program"]
+    assert [row["hour"] for row in hours] == ["0"]
+    assert float(hours[0]["program"]) == pytest.approx(np.mean(by_seed), abs=1e-3)
     assert all(0.0 <= float(row["violated"]) <= float(row["short"]) <= 1.0 for row in rows)
+
+
+def test_a_study_that_was_cut_off_goes_on_with_the_rows_of_the_same_setting(
+    load, tmp_path, monkeypatch
+):
+    module = load("experiments", "planners")
+    overrides = [o for o in toy("planners") if not o.startswith(("planner=", "seed="))]
+    overrides += ["planner=greedy", "seed=0", f"output={tmp_path / 'out'}"]
+    forecasters = dict.fromkeys(module.FORECASTERS, "last_value")
+    (case,) = module.cases(module.STUDY, overrides)
+    runs = module.case_runs(case, tmp_path / "out.unfinished", forecasters, 600.0)
+    (expected,), trials = runs.rows(main=True)
+    (kept,) = (tmp_path / "out.unfinished").iterdir()
+    with kept.open("a", encoding="utf-8") as file:
+        file.write('\n{"digest": "cut')
+
+    def refuse(*arguments):
+        raise ConfigError("run again")
+
+    for name in ("trial_row", "judged_row"):
+        monkeypatch.setattr(module, name, refuse)
+    other = [*overrides, "workload.scale=11"]
+    with pytest.raises(ConfigError, match="run again"):
+        planners_run(module, [o for o in other if o != "workload.scale=10"])
+    folder = planners_run(module, overrides)
+    (row,) = rows_of(folder / "runs.csv")
+    assert float(row["cost_usd"]) == expected["cost_usd"]
+    assert len(rows_of(folder / "trials.csv")) == len(trials)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_figure_says_what_it_lacks(load, tmp_path, capsys):
@@ -204,8 +243,8 @@ def test_a_figure_says_what_it_lacks(load, tmp_path, capsys):
 def test_the_committed_tables_are_small_and_of_the_study_as_configured(study):
     config = compose([f"experiment={study}"]).config
     settings = compare_settings(config)
-    for name in TABLES[study]:
-        assert (RESULTS / study / name).stat().st_size < 64 * 1024
+    for path in (RESULTS / study).iterdir():
+        assert path.stat().st_size < 64 * 1024
     if study == "dispatch_rules":
         pairs = {
             (row["dispatcher"], row["bouncer"]) for row in rows_of(RESULTS / study / "worth.csv")
