@@ -121,6 +121,7 @@ def summary_row(parts: Parts, result: EpisodeResult, log: RequestLog, load_avera
     answered_ms = 1000.0 * log.response_s[log.answered]
     late_ms = 1000.0 * log.lateness_s
     return {
+        "rt_max_ms": 1000.0 * parts.service.slo.rt_max_s,
         "requests": len(log),
         "observed_arrivals": sum(record.arrivals for record in result.intervals),
         "attainment": log.attainment(parts.service.slo.rt_max_s),

@@ -14,12 +14,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from study_tables import main
 
 from markopt import capacity, catalog
+from markopt.cloud.local.settings import LocalCloud
 from markopt.composition import compose, instantiate
 from markopt.core import Batching, Offer, Service, Slo
 from markopt.errors import ConfigError
@@ -66,8 +68,13 @@ def result_of(config: DictConfig, name: str) -> TwinResult:
     """
     if name not in SERVERS:
         raise ConfigError(f"twin.cases: expected any of {', '.join(SERVERS)}, got '{name}'")
-    cloud = instantiate(config.cloud, "cloud")
     case = case_of(config, name)
+    with TemporaryDirectory(prefix="twin-") as folder:  # beside other checks
+        cloud = dataclasses.replace(instantiate(config.cloud, "cloud"), folder=folder)
+        return _result_of(config, name, case, cloud)
+
+
+def _result_of(config: DictConfig, name: str, case: TwinCase, cloud: LocalCloud) -> TwinResult:
     workload = workload_of(config, scale=1.0)
     with late_bar(f"{name}: profiling", len(case.profile_settings.batch_sizes) + 1) as bar:
         profile = profile_case(case, cloud, workload, bar.step)

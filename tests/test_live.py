@@ -3,6 +3,7 @@
 import csv
 import importlib
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_the_live_study_controls_a_real_fleet_and_keeps_account_of_every_request
     folder = script.run(
         [
             f"output={tmp_path / 'live'}",
-            "deploy.name=toy",
+            f"deploy.name=toy-{uuid.uuid4().hex[:8]}",
             "deploy.speed=4",
             "planner=greedy",
             "controller.horizon=3",

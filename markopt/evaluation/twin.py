@@ -1,7 +1,8 @@
 """The twin check: profile a local server, simulate a fleet of it, run that fleet live, compare.
 
-The simulated cloud is told what the load balancer does: the server that holds the fewest requests
-is sent the next one, and takes it unless it holds too many. Both serve the same arrivals.
+The simulated cloud is told what the load balancer does: the server that has held the fewest
+requests for longest is sent the next one, and takes it unless it holds too many. Both serve the
+same arrivals.
 """
 
 from __future__ import annotations
@@ -224,7 +225,7 @@ def predict(
     offer = measured_offer(case, profile)
     simulated = SimulatedCloud(
         SimulationSettings(
-            dispatcher="join_shortest_queue",
+            dispatcher="least_connections",
             bouncer=cloud.bouncer,
             bouncer_queue_length=cloud.bouncer_queue_length,
         ),
