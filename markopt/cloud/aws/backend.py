@@ -174,6 +174,9 @@ class AwsBackend:
             interruptions=len(self._parts.tending.interrupted),
         )
 
+    def detach(self) -> None:
+        """Leave everything as it is: what runs is found by its tags when somebody comes back."""
+
     # --- dry run ---
 
     def describe(self, actions: Actions) -> Sequence[str]:
@@ -259,7 +262,9 @@ class AwsBackend:
             instance = self._seen.get(name)
             if instance is not None and instance.ended_by == actions.decision_id:
                 ended.append(name)
-            elif name not in self._own and (instance is None or not instance.alive):
+            elif (instance is None and name not in self._own) or (
+                instance is not None and not instance.alive
+            ):
                 refused.append(f"terminate {name}: no such instance of this deployment")
             elif instance is not None and instance.leaving_s is not None:
                 ended.append(name)
@@ -318,8 +323,13 @@ class AwsBackend:
         """See to the instances, and play the rehearsal's load; failures wait for the next look."""
         parts = self._parts
         if parts.rehearsal is not None:
-            parts.rehearsal.publish(self._now_s)
+            try:
+                parts.rehearsal.publish(self._now_s)
+            except CallFailed as error:
+                _log.warning("the rehearsal's load comes later: %s", error)
         self._look()
+        if self._settings.mode != "act":
+            return
         self._seen = parts.tending.tend(self._seen, self._health, self._now_s)
         try:
             parts.warm_up.tend(self._now_s)

@@ -15,7 +15,7 @@ from markopt.cloud.aws.functions import Invocations, NoFunction, Provisioned, Wa
 from markopt.cloud.aws.instances import InstanceCalls, Placement
 from markopt.cloud.aws.load import LoadMetrics, LoadNames
 from markopt.cloud.aws.notices import NoticeQueue
-from markopt.cloud.aws.prices import SpotPrices, at_list_prices
+from markopt.cloud.aws.prices import SpotPrices
 from markopt.cloud.aws.rehearsal import Rehearsal, make_stack
 from markopt.cloud.aws.settings import AwsCloud
 from markopt.cloud.aws.tags import check_name, check_value
@@ -38,11 +38,7 @@ def open_backend(settings: AwsCloud, deployment: Deployment) -> AwsBackend:
     name = check_name(deployment.name)
     _check_offers(settings, deployment)
     retry_seed, load_seed = deployment.seed.spawn(2)
-    calls = Calls(
-        new_client(settings.region, settings.endpoint_url, settings.retry),
-        settings.retry,
-        np.random.default_rng(retry_seed),
-    )
+    calls = new_calls(settings, np.random.default_rng(retry_seed))
     function = None if deployment.function is None else settings.warm_up.function or name
     if settings.rehearses and settings.endpoint_url is not None:
         make_stack(calls, name, endpoint_url=settings.endpoint_url, function=function)
@@ -76,9 +72,6 @@ def open_backend(settings: AwsCloud, deployment: Deployment) -> AwsBackend:
             rng=np.random.default_rng(load_seed),
         )
     now_s = deployment.clock.now_s()
-    offers = deployment.offers
-    if settings.list_prices:
-        offers = at_list_prices(calls, offers, settings.region)
     parts = Parts(
         instances=instances,
         balancer=balancer,
@@ -96,14 +89,20 @@ def open_backend(settings: AwsCloud, deployment: Deployment) -> AwsBackend:
             calls, names, load, rt_max_s=deployment.service.slo.rt_max_s, start_s=now_s
         ),
         spot_prices=SpotPrices(
-            calls, offers, sorted(found.subnets), period_s=settings.price_period_s
+            calls, deployment.offers, sorted(found.subnets), period_s=settings.price_period_s
         )
         if settings.market_prices
         else None,
-        bill=EstimatedBill(offers, deployment.function, start_s=now_s),
+        bill=EstimatedBill(deployment.offers, deployment.function, start_s=now_s),
         rehearsal=rehearsal,
     )
     return AwsBackend(settings, deployment, parts)
+
+
+def new_calls(settings: AwsCloud, rng: np.random.Generator) -> Calls:
+    """Return what makes calls of AWS as the settings say."""
+    client = new_client(settings.region, settings.endpoint_url, settings.retry)
+    return Calls(client, settings.retry, rng)
 
 
 def _check_offers(settings: AwsCloud, deployment: Deployment) -> None:
