@@ -72,6 +72,7 @@ def open_backend(settings: AwsCloud, deployment: Deployment) -> AwsBackend:
             rng=np.random.default_rng(load_seed),
         )
     now_s = deployment.clock.now_s()
+    counted_s = now_s if deployment.observed_until_s is None else deployment.observed_until_s
     parts = Parts(
         instances=instances,
         balancer=balancer,
@@ -86,17 +87,39 @@ def open_backend(settings: AwsCloud, deployment: Deployment) -> AwsBackend:
         ),
         warm_up=_warm_up(settings, calls, function),
         load=LoadMetrics(
-            calls, names, load, rt_max_s=deployment.service.slo.rt_max_s, start_s=now_s
+            calls, names, load, rt_max_s=deployment.service.slo.rt_max_s, start_s=counted_s
         ),
         spot_prices=SpotPrices(
             calls, deployment.offers, sorted(found.subnets), period_s=settings.price_period_s
         )
-        if settings.market_prices
+        if settings.follows_market
         else None,
         bill=EstimatedBill(deployment.offers, deployment.function, start_s=now_s),
         rehearsal=rehearsal,
     )
+    if settings.rehearses and settings.mode == "act":
+        _bring_fleet(settings, deployment, parts)
     return AwsBackend(settings, deployment, parts)
+
+
+def _bring_fleet(settings: AwsCloud, deployment: Deployment, parts: Parts) -> None:
+    """Begin a rehearsal with the initial fleet in service, where nothing ever ran.
+
+    Raises:
+        CallFailed: the stand-in refuses.
+    """
+    if parts.instances.all():
+        return
+    now_s = deployment.clock.now_s()
+    offers = {offer.name: offer for offer in deployment.offers}
+    for name, count in deployment.initial_fleet.items():
+        if count > 0:
+            script = user_data(settings.server, deployment.service, offers[name])
+            outcome = parts.instances.launch(offers[name], count, "initial-fleet", script)
+            if outcome.refused:
+                raise CallFailed(f"initial fleet: {outcome.refused}", "InitialFleet")
+            parts.tending.launched(outcome.ids, now_s)
+            parts.balancer.register(outcome.ids)
 
 
 def new_calls(settings: AwsCloud, rng: np.random.Generator) -> Calls:

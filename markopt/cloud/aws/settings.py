@@ -85,7 +85,8 @@ class AwsCloud:
         mode: ``act``; in ``advise`` and ``shadow`` instances are looked at and not seen to.
         whole_launches: a launch that cannot be had whole is refused, in place of giving what there
             is; None: in a rehearsal, since moto's server launches the least that it is told.
-        market_prices: spot prices of the moment, from the price history.
+        market_prices: spot prices of the moment, from the price history; None: but in a rehearsal,
+            since moto's server gives every pool away.
         list_prices: on-demand prices come from the Pricing API, not from the catalogue.
         price_period_s: how often spot prices are asked for.
         look_period_s: how often, while time passes, instances are looked at and seen to.
@@ -110,7 +111,7 @@ class AwsCloud:
     retry: RetrySettings = field(default_factory=RetrySettings)
     mode: str = "act"
     whole_launches: bool | None = None
-    market_prices: bool = True
+    market_prices: bool | None = None
     list_prices: bool = False
     price_period_s: float = 300.0
     look_period_s: float = 10.0
@@ -157,6 +158,11 @@ class AwsCloud:
     def REPLAYS_WORKLOAD(self) -> bool:  # noqa: N802 - of other clouds it is a constant
         """True in a rehearsal: time is the trace's, and ends with it."""
         return self.rehearses
+
+    @property
+    def follows_market(self) -> bool:
+        """True where spot offers have the price of the moment."""
+        return not self.rehearses if self.market_prices is None else self.market_prices
 
     @property
     def launches_whole(self) -> bool:

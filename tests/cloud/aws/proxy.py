@@ -62,6 +62,8 @@ class Proxy:
         self.url = ""
         self.before: Callable[[Call], None] | None = None
         self.rewrite: Callable[[Call, bytes], bytes] | None = None
+        self.on_kill: Callable[[], None] = lambda: None
+        self._killing: Call | None = None
         self._rng = np.random.default_rng(faults.seed)
         self._lock = threading.Lock()
         self._by_token: dict[str, tuple[dict[str, str], tuple[int, dict[str, str], bytes]]] = {}
@@ -69,6 +71,15 @@ class Proxy:
 
     def count(self, operation: str) -> int:
         return sum(call.operation == operation for call in self.calls)
+
+    def kill_now(self, call: Call) -> None:
+        """Kill the client before its call does anything."""
+        call.outcome = "killed"
+        self.on_kill()
+
+    def kill_after(self, call: Call) -> None:
+        """Kill the client once its call is carried out, if it is, before it hears of it."""
+        self._killing = call
 
     def answer(
         self, method: str, path: str, headers: dict[str, str], body: bytes
@@ -79,21 +90,34 @@ class Proxy:
             self.calls.append(call)
             if self.before is not None:
                 self.before(call)
+            if call.outcome == "killed":
+                return None
             drawn = 1.0 if call.operation in _HELPERS else float(self._rng.random())
             faults = self.faults
             if drawn < faults.throttled:
                 call.outcome = "throttled"
+                self._kill_if_due(call)
                 return _error(headers, body, "RequestLimitExceeded", "Request limit exceeded.", 503)
             if drawn < faults.throttled + faults.failed:
                 call.outcome = "failed"
+                self._kill_if_due(call)
                 return _error(headers, body, "InternalError", "An internal error occurred.", 500)
             answered = self._carry_out(call, method, path, headers, body)
             if self.rewrite is not None:
                 answered = (answered[0], answered[1], self.rewrite(call, answered[2]))
+            if self._kill_if_due(call):
+                call.outcome = "killed after"
+                return None
             if drawn < faults.throttled + faults.failed + faults.lost:
                 call.outcome = "lost"
                 return None
             return answered
+
+    def _kill_if_due(self, call: Call) -> bool:
+        due = self._killing is call
+        if due:
+            self.on_kill()
+        return due
 
     def _carry_out(
         self, call: Call, method: str, path: str, headers: dict[str, str], body: bytes

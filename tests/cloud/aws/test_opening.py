@@ -54,7 +54,8 @@ def test_a_missing_function_group_is_named(moto_url: str, name: str) -> None:
 
 def test_a_missing_queue_is_named(moto_url: str, name: str) -> None:
     open_backend(moto_url, name)
-    sqs = client(moto_url, "sqs")
+    sqs, events = client(moto_url, "sqs"), client(moto_url, "events")
+    events.remove_targets(Rule=f"{name}-notices", Ids=["queue"])
     sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=f"{name}-notices")["QueueUrl"])
     with pytest.raises(ConfigError, match=f"{name}-notices"):
         open_backend(moto_url, name)
@@ -80,7 +81,7 @@ def test_without_credentials_the_error_says_so(
 
 @pytest.mark.parametrize("bad", ["Upper", "", "9lives", "a" * 21, "under_score", "a b"])
 def test_a_name_that_aws_does_not_take_is_refused(bad: str) -> None:
-    with pytest.raises(ConfigError, match=r"deployment\.name"):
+    with pytest.raises(ConfigError, match=r"deploy\.name"):
         AwsCloud().open(deployment(bad))
 
 

@@ -77,7 +77,7 @@ def deployment(
 
 
 def settings(url: str, **changes: Any) -> AwsCloud:
-    chosen: dict[str, Any] = {"market_prices": False, "retry": QUICK, **changes}
+    chosen: dict[str, Any] = {"retry": QUICK, **changes}
     return AwsCloud(endpoint_url=url, **chosen)
 
 
