@@ -78,9 +78,9 @@ class RetrySettings:
         ConfigError: a value is out of range.
     """
 
-    attempts: int = 8
+    attempts: int = 6
     first_wait_s: float = 0.5
-    longest_wait_s: float = 10.0
+    longest_wait_s: float = 5.0
     connect_timeout_s: float = 3.0
     read_timeout_s: float = 20.0
 

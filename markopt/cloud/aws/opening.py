@@ -57,7 +57,7 @@ def open_backend(settings: AwsCloud, deployment: Deployment) -> AwsBackend:
         ),
         by_launch_time=by_launch_time,
     )
-    names = _load_names(found)
+    names = load_names(found)
     load = settings.load
     rehearsal = None
     if settings.rehearses:
@@ -108,7 +108,7 @@ def _bring_fleet(settings: AwsCloud, deployment: Deployment, parts: Parts) -> No
     Raises:
         CallFailed: the stand-in refuses.
     """
-    if parts.instances.all():
+    if not deployment.initial_fleet or parts.instances.all():
         return
     now_s = deployment.clock.now_s()
     offers = {offer.name: offer for offer in deployment.offers}
@@ -149,7 +149,8 @@ def _subnets(settings: AwsCloud, calls: Calls, found: BalancerNames) -> dict[str
     return {entry["AvailabilityZone"]: entry["SubnetId"] for entry in described}
 
 
-def _load_names(found: BalancerNames) -> LoadNames:
+def load_names(found: BalancerNames) -> LoadNames:
+    """Return what CloudWatch calls the load balancer and its groups."""
     group = found.target_group_dimension
     return LoadNames(
         load_balancer=found.dimension,

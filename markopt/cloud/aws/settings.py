@@ -91,7 +91,7 @@ class AwsCloud:
         price_period_s: how often spot prices are asked for.
         look_period_s: how often, while time passes, instances are looked at and seen to.
         drain_deadline_s: an instance that still answers after so long is ended anyway.
-        boot_deadline_s: one that is not healthy after so long is ended.
+        boot_deadline_s: one that is unhealthy for so long, from its first look on, is ended.
         stale_s: without any answer from EC2 for so long the back end fails; until then what was
             last seen stands.
 

@@ -44,7 +44,7 @@ from tests.cloud.aws.worlds import (
 from tests.control.fake_backend import curves
 
 RUNS = int(os.environ.get("CHAOS_AWS_RUNS", "1"))
-INTERVALS = int(os.environ.get("CHAOS_AWS_INTERVALS", "18"))
+INTERVALS = int(os.environ.get("CHAOS_AWS_INTERVALS", "14"))
 CALM = 6
 """Intervals at the end in which the load is even and nothing vanishes; errors go on."""
 

@@ -158,12 +158,12 @@ def test_a_noticed_instance_is_marked_and_leaves_before_it_is_taken(
 
 
 def test_an_instance_at_risk_is_marked_and_serves_on(moto_url: str, name: str) -> None:
-    backend = open_backend(moto_url, name)
+    backend = open_backend(moto_url, name, look_period_s=20.0)
     (risky,) = served(backend, SPOT.name)
     send(moto_url, REBALANCE, risky)
-    later(backend, 10.0)
+    later(backend, 20.0)
     assert notices(backend) == {risky: True}
-    later(backend, 600.0)
+    later(backend, 300.0)
     assert states(backend) == {risky: READY}
     assert backend.close().interruptions == 0
 
@@ -283,13 +283,28 @@ def test_an_instance_that_never_gets_healthy_is_ended(moto_url: str, name: str) 
             ON_DEMAND.name
         ]
         health.states = {good: "healthy", bad: "unhealthy"}
-        later(backend, 200.0)
+        later(backend, 210.0)
         assert states(backend) == {good: READY, bad: BOOTING}
         later(backend, 10.0)
         assert states(backend) == {good: READY, bad: DRAINING}
         health.states = {good: "healthy"}
         later(backend, 10.0)
         assert states(backend) == {good: READY}
+
+
+def test_a_fleet_that_fails_its_checks_for_a_while_is_not_ended(moto_url: str, name: str) -> None:
+    with proxied(moto_url) as proxy:
+        health = proxy.rewrite = TargetHealth()
+        backend = open_backend(proxy.url, name, boot_deadline_s=200.0, look_period_s=20.0)
+        ids = served(backend, count=2)
+        health.states = dict.fromkeys(ids, "healthy")
+        later(backend, 300.0)
+        health.states = dict.fromkeys(ids, "unhealthy")
+        later(backend, 200.0)
+        assert states(backend) == dict.fromkeys(ids, BOOTING)
+        health.states = dict.fromkeys(ids, "healthy")
+        later(backend, 20.0)
+        assert states(backend) == dict.fromkeys(ids, READY)
 
 
 def test_an_instance_that_somebody_ended_is_gone(moto_url: str, name: str) -> None:
