@@ -11,15 +11,20 @@ import typer
 from markopt.control.journal import Carried
 from markopt.control.record import IntervalRecord
 from markopt.core import Observation
+from markopt.deployment.dry_run import dry_run
 from markopt.deployment.parts import Parts, parts_of
 from markopt.deployment.session import Listeners, Outcome, Start, deploy
 from markopt.errors import ConfigError
 
 
 def launch_deploy(
-    arguments: Sequence[str], config_file: Path | None, *, confirmed: bool = False
+    arguments: Sequence[str],
+    config_file: Path | None,
+    *,
+    confirmed: bool = False,
+    dry: bool = False,
 ) -> None:
-    """Run a deployment and say on standard output what it decides.
+    """Run a deployment and say on standard output what it decides; ``dry``: what it would do.
 
     Raises:
         MarkoptError: see ``deploy``.
@@ -27,6 +32,10 @@ def launch_deploy(
     flags = [text for text in arguments if text.startswith("-")]
     if flags:
         raise ConfigError(f"{flags[0]}: no such option; markopt deploy --help lists them")
+    if dry:
+        for line in dry_run(parts_of([*arguments, "controller.mode=advise"], config_file)):
+            typer.echo(line)
+        return
     parts = parts_of(arguments, config_file)
     _confirm(parts, confirmed)
     outcome = deploy(parts, _terminal(parts))
@@ -104,4 +113,6 @@ def interval_text(record: IntervalRecord) -> str:
 
 def _ending(outcome: Outcome) -> str:
     bill = "" if outcome.ledger is None else f", {outcome.ledger.total_usd:.4f} USD"
+    if outcome.beside_usd is not None:
+        bill += f" in mind beside {outcome.beside_usd:.4f} USD of the real fleet"
     return f"{outcome.ending}: {outcome.intervals} intervals{bill}; journal {outcome.journal}"

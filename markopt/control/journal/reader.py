@@ -104,6 +104,10 @@ class JournalReader:
         for row in self._rows("SELECT entry FROM plan ORDER BY entry"):
             yield from self._read("plan", "entry.entry = ?", row["entry"])
 
+    def plan_count(self) -> int:
+        """Return how many plans there are."""
+        return int(self._rows("SELECT count(*) AS number FROM plan")[0]["number"])
+
     def actions(self, *, last: int | None = None) -> tuple[ActionEntry, ...]:
         """Return the last actions, or all of them, oldest first."""
         return tuple(self._last("action", last))
