@@ -146,6 +146,18 @@ def replay(
 
 
 @app.command()
+def top(
+    journal: Annotated[Path, typer.Argument(help="The journal of a deployment.")],
+    once: Annotated[bool, typer.Option("--once", help="One frame, and stop.")] = False,
+    svg: Annotated[Path | None, typer.Option(help="Write one frame as an image, and stop.")] = None,
+) -> None:
+    """Watch a deployment: load, fleet, spill, attainment, bill, the last decision and why."""
+    from markopt.deployment.watching.top import show_top
+
+    show_top(journal, once=once, svg=svg)
+
+
+@app.command()
 def report(
     folder: Annotated[
         Path, typer.Argument(help="A result folder of run, compare, characterize or backtest.")

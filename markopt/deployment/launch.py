@@ -10,10 +10,10 @@ import typer
 
 from markopt.control.journal import Carried
 from markopt.control.record import IntervalRecord
-from markopt.core import Observation
 from markopt.deployment.dry_run import dry_run
 from markopt.deployment.parts import Parts, parts_of
 from markopt.deployment.session import Listeners, Outcome, Start, deploy
+from markopt.deployment.watching.audience import watched
 from markopt.errors import ConfigError
 
 
@@ -38,8 +38,8 @@ def launch_deploy(
         return
     parts = parts_of(arguments, config_file)
     _confirm(parts, confirmed)
-    outcome = deploy(parts, _terminal(parts))
-    typer.echo(_ending(outcome))
+    with watched(parts, _terminal(parts)) as listeners:
+        deploy(parts, listeners)
 
 
 def _confirm(parts: Parts, confirmed: bool) -> None:
@@ -78,10 +78,16 @@ def _terminal(parts: Parts) -> Listeners:
     def on_trouble(text: str) -> None:
         typer.echo(f"markopt: warning: {text}", err=True)
 
-    def on_observation(_: Observation) -> None:
-        return
+    def on_end(outcome: Outcome) -> None:
+        typer.echo(_ending(outcome))
 
-    return Listeners(on_start, on_observation, on_carried, on_interval, on_trouble)
+    return Listeners(
+        on_start=on_start,
+        on_carried=on_carried,
+        on_interval=on_interval,
+        on_trouble=on_trouble,
+        on_end=on_end,
+    )
 
 
 def carried_text(carried: Carried) -> str:

@@ -54,6 +54,7 @@ class Listeners:
     on_carried: Callable[[Carried], None] = lambda _: None
     on_interval: Callable[[IntervalRecord], None] = lambda _: None
     on_trouble: Callable[[str], None] = lambda _: None
+    on_end: Callable[[Outcome], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ def deploy(
                 listeners.on_trouble(f"the journal cannot be gone through again: {error}")
                 outcome = _deploy(parts, journal, listeners, stop, clock, anew=True)
         ending = outcome.ending
+        listeners.on_end(outcome)
     except BaseException as error:
         ending = f"failed: {type(error).__name__}: {error}"
         raise
