@@ -7,8 +7,13 @@ from dataclasses import dataclass, field
 
 from markopt.errors import ConfigError
 
-MEAN, PEAK, CARRIED = "mean", "peak", "carried"
-FORECASTERS = {MEAN: "lstm_calibrated", PEAK: "lstm_peak", CARRIED: "lstm_carried"}
+MEAN, PEAK, PLAIN, CARRIED = "mean", "peak", "plain", "carried"
+FORECASTERS = {
+    MEAN: "lstm_surges",
+    PEAK: "lstm_peak",  # the largest 5 s, as MArk
+    PLAIN: "lstm_calibrated",  # without recurring surges
+    CARRIED: "lstm_carried",  # what bursts within a minute need, without recurring surges
+}
 Value = float
 Values = Mapping[str, Value]
 
@@ -17,9 +22,9 @@ Values = Mapping[str, Value]
 class Policy:
     """A planner's option and overrides, what is tuned one after another, and its forecaster.
 
-    A knob's grid goes from cheap and risky to dear and safe; until it is tuned it stands at
-    ``start``. What the policy ``like`` was tuned to holds for this one too. ``main`` policies are
-    run before the others.
+    A knob's grid goes from cheap and risky to dear and safe; its tuning begins at ``start``. What
+    the policy ``like`` was tuned to holds for this one too. ``main`` policies are run before the
+    others.
     """
 
     planner: str
@@ -45,11 +50,11 @@ def policies(*, function: bool) -> dict[str, Policy]:
 
     Every rival has a head-room to tune. A promise's share is no knob: it is what is asked for.
     """
-    headroom = {"headroom": (0.85, 1.0, 1.2, 1.5)}
+    headroom = {"headroom": (0.7, 0.85, 1.0, 1.2, 1.5, 2.0)}
     if function:
-        price, first = {"spill_weight": (0.6, 1.0, 1.6, 2.5)}, {"spill_weight": 1.0}
+        price, first = {"spill_weight": (0.4, 0.6, 1.0, 1.6, 2.5, 4.0)}, {"spill_weight": 1.0}
     else:
-        price, first = {"miss_weight": (6.0, 10.0, 14.0, 20.0, 30.0)}, {"miss_weight": 10.0}
+        price, first = {"miss_weight": (4.0, 6.0, 10.0, 14.0, 20.0, 30.0)}, {"miss_weight": 10.0}
     quantiles = (0.8, 0.85, 0.9, 0.95, 0.98, 1.0)
     tuned = {**price, **headroom}
     start = {**first, "headroom": 1.0}
@@ -57,7 +62,7 @@ def policies(*, function: bool) -> dict[str, Policy]:
         "mark": Policy(
             "greedy",
             ("planner.quantile=0.5",),
-            {"headroom": (0.85, 1.0, 1.15, 1.3, 1.6, 2.0)},
+            {"headroom": (0.7, 0.85, 1.0, 1.15, 1.3, 1.6, 2.0)},
             {"headroom": 1.0},
             PEAK,
             main=True,
@@ -66,11 +71,14 @@ def policies(*, function: bool) -> dict[str, Policy]:
             "greedy",
             (),
             {"quantile": quantiles, **headroom},
-            {"quantile": 1.0, "headroom": 1.0},
+            {"quantile": 0.95, "headroom": 1.0},
             main=True,
         ),
         "program": Policy("program", (), tuned, start, main=True),
     }
+    for name in ("greedy", "program"):
+        rival = found[name]
+        found[f"{name}_plain"] = Policy(name, (), rival.knobs, rival.start, PLAIN)
     for measure in _MEASURES:
         risk = (
             f"planner.risk.measure={measure}",

@@ -8,8 +8,8 @@ before it, and judged on a day that no tuning has seen, with every seed.
 
 Every run's row is kept as it comes in ``results/planners.unfinished``; a study that was cut off
 goes on from there, with the rows of the same code and configuration. ``results/planners`` then gets
-a row per judged run, the bills by hour, a row per tuning trial, and the table;
-``paper_figs/planners.py`` draws the figure.
+a row per judged run, the paired differences, the bills by hour, a row per tuning trial, and the
+table; ``paper_figs/planners.py`` draws the figure.
 
     python experiments/planners.py [KEY=VALUE ...]
 """
@@ -19,7 +19,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,12 +29,11 @@ import planner_episodes
 from finished_rows import FinishedRows, setting_digest
 from planner_episodes import SETTINGS, Stage, judged_row, trial_row, values_text
 from planner_policies import FORECASTERS, Policy, Values, chosen_policies, policies
-from planners_table import hour_rows, table_rows
+from planners_table import difference_rows, hour_rows, table_rows
 from study_tables import Case, Row, Study, cases, main, markdown, output_folder
 
 from markopt.assembly import compare_settings
 from markopt.evaluation.folder import csv_text, replace_text, require_free, whole_folder
-from markopt.evaluation.tuning import Search, Trial, tune
 
 STUDY = Study(
     "planners",
@@ -45,8 +44,32 @@ STUDY = Study(
         ),
     },
 )
-RUNS, HOURS, TRIALS, TABLE = "runs.csv", "hours.csv", "trials.csv", "table.md"
+RUNS, DIFFERENCES, HOURS = "runs.csv", "differences.csv", "hours.csv"
+TRIALS, TABLE = "trials.csv", "table.md"
 DAY_S = 86400.0
+
+
+def descend(
+    grid: Sequence[float], start: float, worth: Callable[[float], tuple[bool, float]]
+) -> float:
+    """Return the value of ``grid`` at which a walk from ``start`` finds no better neighbor.
+
+    ``worth`` is least at the best. Where it has one minimum along the grid, that is found.
+    """
+    known: dict[int, tuple[bool, float]] = {}
+
+    def at(place: int) -> tuple[bool, float]:
+        if place not in known:
+            known[place] = worth(grid[place])
+        return known[place]
+
+    here = grid.index(start)
+    while True:
+        around = [place for place in (here, here - 1, here + 1) if 0 <= place < len(grid)]
+        best = min(around, key=at)  # of equal ones the first: it stays
+        if best == here:
+            return grid[here]
+        here = best
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,26 +85,25 @@ class CaseRuns:
     def tuned(self, name: str) -> tuple[Values, list[Row]]:
         """Return a policy's values, and the trials that found them, knob by knob.
 
-        The cheapest that attains the SLO on the past day is taken, else the closest one. Where no
-        function is in time the attainment rises along a grid, and a bisection spares trials.
+        Each is moved along its grid while that gives a cheaper past day that attains the SLO (where
+        none does: a closer one).
         """
         policy = self.candidates[name]
         if policy.like is not None:
             return self.tuned(policy.like)[0], []
         chosen = dict(policy.start)
+        target = float(self.case.config.service.slo.sl_min)
         trials: list[Row] = []
 
-        def attempt(knob: str, at: float) -> Trial:
+        def attempt(knob: str, at: float) -> tuple[bool, float]:
             row = self._row("past", name, {**chosen, knob: at}, self.past)
             if row not in trials:
                 trials.append(row)
-            return Trial(at, row["attainment"], row["cost_usd"])
+            short = float(row["attainment"]) < target
+            return short, -float(row["attainment"]) if short else float(row["cost_usd"])
 
-        target = float(self.case.config.service.slo.sl_min)
-        search: Search = "grid" if self.past.function_in_time else "bisection"
         for knob, grid in policy.knobs.items():
-            found = tune(name, knob, grid, target, attempt=partial(attempt, knob), search=search)
-            chosen[knob] = grid[0] if found.value is None else found.value
+            chosen[knob] = descend(grid, chosen[knob], partial(attempt, knob))
         return chosen, trials
 
     def rows(self, *, main: bool) -> tuple[list[Row], list[Row]]:
@@ -182,6 +204,7 @@ def run(
     with whole_folder(output) as folder:
         table = markdown(table_rows(rows))
         replace_text(folder.path / RUNS, csv_text(without(rows, "hours_usd")))
+        replace_text(folder.path / DIFFERENCES, csv_text(difference_rows(rows)))
         replace_text(folder.path / HOURS, csv_text(hour_rows(rows)))
         replace_text(folder.path / TRIALS, csv_text(trials))
         replace_text(folder.path / TABLE, table)

@@ -30,7 +30,7 @@ TABLES = dict.fromkeys(OVER_TIME, ("episodes.csv", "windows.csv")) | {
     "dispatch_rules": ("fleets.csv", "worth.csv"),
     "forecast_worth": ("runs.csv", "worth.csv"),
     "attribution": ("losses.csv", "runs.csv"),
-    "planners": ("runs.csv", "hours.csv", "trials.csv"),
+    "planners": ("runs.csv", "differences.csv", "hours.csv", "trials.csv"),
 }
 SMALL = (
     "service=inception_bn",
@@ -203,6 +203,47 @@ def test_policies_are_tuned_on_the_past_and_those_alike_share_what_was_found(toy
     assert all(0.0 <= float(row["violated"]) <= float(row["short"]) <= 1.0 for row in rows)
 
 
+def test_a_knob_walks_along_its_grid_to_the_least_and_asks_no_more_than_it_must(load):
+    module = load("experiments", "planners")
+    asked = []
+
+    def worth(value):
+        asked.append(value)
+        return value < 3.0, abs(value - 4.0)
+
+    grid = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)
+    assert module.descend(grid, 2.0, worth) == 4.0
+    assert sorted(asked) == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert module.descend(grid, 7.0, lambda value: (False, -value)) == 7.0
+    assert module.descend(grid, 3.0, lambda value: (False, 0.0)) == 3.0
+
+
+def test_costs_are_paired_over_seeds_and_over_hours(load):
+    table = load("experiments", "planners_table")
+
+    def runs(policy, *hours_by_seed):
+        case = {"service": "s", "purchase": "p", "policy": policy}
+        return [{**case, "cost_usd": sum(h), "hours_usd": h} for h in hours_by_seed]
+
+    rows = [*runs("greedy", [1.0, 3.0], [2.0, 2.0]), *runs("program", [1.0, 1.0], [2.0, 1.0])]
+    (found,) = table.difference_rows(rows)
+    assert (found["policy"], found["reference"]) == ("program", "greedy")
+    assert found["cost_percent"] == pytest.approx(-37.5)
+    half = 12.706 * np.std([-50.0, -25.0], ddof=1) / np.sqrt(2.0)
+    assert found["seeds_high"] == pytest.approx(-37.5 + half, abs=0.01)
+    # by hour the program saves 0 and 1.5 of 4 USD: drawn again, 0, 1.5 or 3 in all
+    assert (found["hours_low"], found["hours_high"]) == (-75.0, 0.0)
+    assert found["dearer_hours_share"] == 0.0
+    (one, *_) = table.difference_rows(runs("greedy", [1.0]) + runs("program", [2.0]))
+    assert one["seeds_low"] is None
+    assert one["hours_low"] is None
+    hours = table.hour_rows(rows)
+    assert [(row["hour"], row["greedy"], row["program"]) for row in hours] == [
+        (0, 1.5, 1.5),
+        (1, 2.5, 1.0),
+    ]
+
+
 def test_a_study_that_was_cut_off_goes_on_with_the_rows_of_the_same_setting(
     load, tmp_path, monkeypatch
 ):
@@ -240,7 +281,7 @@ def test_a_figure_says_what_it_lacks(load, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_the_committed_tables_are_small_and_of_the_study_as_configured(study):
+def test_the_committed_tables_are_small_and_of_the_study_as_configured(study, load):
     config = compose([f"experiment={study}"]).config
     settings = compare_settings(config)
     for path in (RESULTS / study).iterdir():
@@ -258,7 +299,9 @@ def test_the_committed_tables_are_small_and_of_the_study_as_configured(study):
         return
     if study == "planners":
         rows = rows_of(RESULTS / study / "runs.csv")
-        assert {row["policy"] for row in rows} <= set(settings.planners)
+        known = load("experiments", "planner_policies").policies(function=True)
+        assert set(settings.planners) <= set(known)
+        assert {row["policy"] for row in rows} <= set(known)
         assert {int(row["seed"]) for row in rows} == set(settings.seeds)
         return
     if study == "attribution":
