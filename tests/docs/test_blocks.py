@@ -65,6 +65,8 @@ def here(tmp_path, monkeypatch, cache):
 def run_command(block: Block, words: list[str]) -> None:
     program, *arguments = words
     assert Path(program).name == "markopt", f"{block.where}: cannot run {program}; say 'not run'"
+    if arguments[0] == "deploy":
+        assert "cloud=simulated" in arguments, f"{block.where}: say 'not run'"
     if arguments[0] in COMPOSED:
         arguments += block.marks.get("run with", "").split()
     code = main(expanded(arguments))
