@@ -92,6 +92,8 @@ def test_the_blocks_of_a_page_run_one_after_the_other(page, here):
 def test_a_block_says_what_it_is_and_why_it_is_not_run(block):
     assert block.language in (*PYTHON, *SHELL, "", "text", "yaml", "toml", "json", "csv")
     assert set(block.marks) <= set(MARKS), block.marks
+    if not block.language:
+        assert not re.match(r"(\$ )?(markopt|make|python|pip) ", block.text), "say that it is sh"
     if "not run" in block.marks:
         assert block.language in PYTHON + SHELL
         assert len(block.marks["not run"].split()) >= 4, "a reason in words"
