@@ -281,7 +281,7 @@ def test_a_figure_says_what_it_lacks(load, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_the_committed_tables_are_small_and_of_the_study_as_configured(study):
+def test_the_committed_tables_are_small_and_of_the_study_as_configured(study, load):
     config = compose([f"experiment={study}"]).config
     settings = compare_settings(config)
     for path in (RESULTS / study).iterdir():
@@ -299,7 +299,9 @@ def test_the_committed_tables_are_small_and_of_the_study_as_configured(study):
         return
     if study == "planners":
         rows = rows_of(RESULTS / study / "runs.csv")
-        assert {row["policy"] for row in rows} <= set(settings.planners)
+        known = load("experiments", "planner_policies").policies(function=True)
+        assert set(settings.planners) <= set(known)
+        assert {row["policy"] for row in rows} <= set(known)
         assert {int(row["seed"]) for row in rows} == set(settings.seeds)
         return
     if study == "attribution":

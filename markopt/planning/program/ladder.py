@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from markopt.planning.program.builder import BuiltProgram
 from markopt.planning.program.solver import SolverAnswer
+from markopt.planning.program.warm import Hint
 
 Array = NDArray[np.float64]
 Rung = Literal["optimal", "incumbent", "rounded"]
@@ -17,13 +18,18 @@ Rung = Literal["optimal", "incumbent", "rounded"]
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """Values of the program's columns, USD with every scenario, the proven bound, and the rung."""
+    """Values of the columns of ``built``, USD with every scenario, the proven bound, and the rung.
 
+    ``hint``: where a search for the next decision may begin.
+    """
+
+    built: BuiltProgram
     values: Array
     objective_usd: float
     bound_usd: float | None
     rung: Rung
     solver_status: str
+    hint: Hint | None = None
 
 
 def whole_solution(built: BuiltProgram, answer: SolverAnswer) -> Solution:
@@ -49,7 +55,7 @@ def _solution(built: BuiltProgram, answer: SolverAnswer, rung: Rung) -> Solution
     values = np.where(built.model.integer, np.rint(raw_values), raw_values)
     objective = built.exact_usd(values)
     bound = None if answer.bound is None else min(answer.bound, objective)
-    return Solution(values, objective, bound, rung, answer.raw)
+    return Solution(built, values, objective, bound, rung, answer.raw)
 
 
 def round_up(built: BuiltProgram, values: Array) -> Array:
