@@ -179,6 +179,25 @@ def report(
     typer.echo(str(report_folder(folder)))
 
 
+@app.command()
+def collect(
+    folder: Annotated[Path, typer.Argument(help="A folder with results, such as a sweep's.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The table's file; FOLDER/collected.parquet if none."),
+    ] = None,
+    sql: Annotated[
+        str | None,
+        typer.Option(help="Print what this query answers; the table is called 'jobs'."),
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the answer as CSV.")] = False,
+) -> None:
+    """Collect every episode below a folder into one Parquet table, or query it."""
+    from markopt.launch import launch_collect
+
+    launch_collect(folder, output, sql, as_csv=as_csv)
+
+
 @data_app.command("check")
 def data_check(
     file: Annotated[Path, typer.Argument(help="A trace: CSV or gzipped CSV.")],
