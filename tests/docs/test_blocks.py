@@ -1,5 +1,6 @@
 """Every code block of the documentation runs, or says why it does not and is checked in part."""
 
+import importlib.util
 import re
 import shutil
 import sys
@@ -121,6 +122,13 @@ def composes(words: list[str]) -> None:
     compose([o for o in rest if not o.startswith(("forecaster._target_", "planner._target_"))])
 
 
+def there_is(arguments: list[str]) -> bool:
+    """Return whether the script or module that Python is given is there."""
+    if arguments[0] == "-m":
+        return importlib.util.find_spec(arguments[1]) is not None
+    return arguments[0] == "-c" or (ROOT / arguments[0]).is_file()
+
+
 def test_the_commands_of_every_block_have_settings_that_there_are():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     seen = 0
@@ -137,7 +145,7 @@ def test_the_commands_of_every_block_have_settings_that_there_are():
                         study = word.removeprefix("NAME=")
                         assert (ROOT / "experiments" / f"{study}.py").is_file(), block.where
             elif name == "python":
-                assert (ROOT / arguments[0]).is_file(), (block.where, arguments[0])
+                assert there_is(arguments), (block.where, arguments)
             elif name == "markopt" and arguments[0] in COMPOSED:
                 composes([name, *arguments])
     assert seen > 20
