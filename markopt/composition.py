@@ -125,7 +125,7 @@ def _drop_settings_of_replaced_classes(config: DictConfig, overrides: Sequence[s
             continue
         node = OmegaConf.select(config, section)
         try:
-            parameters = inspect.signature(get_object(override.value())).parameters
+            parameters = inspect.signature(get_object(str(override.value()))).parameters
         except (HydraException, ImportError, TypeError, ValueError):
             continue  # building it will tell what is wrong
         if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
