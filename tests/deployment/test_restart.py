@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
 
 import numpy as np
 import pytest
@@ -215,6 +216,37 @@ def test_where_no_plan_exists_the_fleet_is_held_and_the_reason_told(tmp_path):
     with JournalReader(tmp_path / "journal") as reader:
         (entry,) = (e for e in reader.plans() if e.time_s == 120.0 and e.plan is None)
     assert entry.error == "Infeasible: max_vcpus is below what the floor needs"
+
+
+def test_a_new_epoch_knows_what_the_day_has_cost(tmp_path):
+    deploy(toy_parts(tmp_path, for_s=300.0, mode="advise"))
+    carried = []
+    spent = GuardSettings(max_usd_per_day=300.0 * 1e-4)
+    deploy(toy_parts(tmp_path, guards=spent), Listeners(on_carried=carried.append))
+    wanted = [c for c in carried if any(c.wanted.launch.values())]
+    assert wanted
+    for one in wanted:
+        assert one.report.launched == {}
+        assert {cut.rule for cut in one.cuts} == {"max_usd_per_day"}
+    assert "0.03 of 0.03 USD are spent today" in wanted[0].cuts[0].text
+
+
+def test_guard_rails_may_change_without_a_new_epoch(tmp_path):
+    deploy(toy_parts(tmp_path, for_s=120.0))
+    changed = toy_parts(tmp_path, guards=GuardSettings(max_launches=1))
+    config = {**changed.config, "controller": {"mode": "act", "guards": {"max_launches": 1}}}
+    (start,) = starts(dataclasses.replace(changed, config=config))
+    assert start.resumed
+
+
+def test_instances_of_offers_that_are_gone_from_the_configuration_end(tmp_path):
+    deploy(toy_parts(tmp_path, for_s=120.0))
+    with sqlite3.connect(tmp_path / "cloud") as cloud:
+        cloud.execute("INSERT INTO instance VALUES ('i-old', 't', 'm4.old', -500, NULL)")
+    cloud.close()
+    deploy(toy_parts(tmp_path, for_s=300.0))
+    (old,) = (r for r in everything(tmp_path / "cloud")["instance"] if r[0] == "i-old")
+    assert old[4] is not None
 
 
 def test_history_moves_and_grows_on_its_own_grid():
