@@ -119,7 +119,7 @@ def test_the_command_measures_a_server_and_writes_its_profile(
     with short_folder() as folder:
         backend = settings(folder, bouncer="none").open(given)
         try:
-            words = "--service mine --platform c5.large --batch-sizes 1,2 --repeats 8"
+            words = "--service mine --platform c5.large --batch-sizes 1,2 --repeats 12"
             more = ["--load-requests", "20", "--output", str(output)]
             code = main(["profile", backend.url, *words.split(), *more])
         finally:
