@@ -27,6 +27,7 @@ from markopt.control.guards import GuardSettings
 from markopt.control.journal import JournalReader
 from markopt.core import Plan, Problem, RateSeries
 from markopt.deployment import DeploySettings, Parts, deploy
+from markopt.deployment.replay.reproduction import Verdict, reproduce
 from markopt.forecasting import LastValue
 from markopt.workload.protocol import ArrivalProcess, Workload
 from tests.cloud.aws.proxy import Call, Faults, Proxy, proxied
@@ -174,10 +175,11 @@ def mischief(
 
 
 def check_launches(folder: Path, url: str, name: str) -> None:
-    """No launch that nobody decided, none twice, and none whose outcome is left open."""
+    """No launch that nobody decided, none twice, none whose outcome is open; plans replay."""
     wanted: Counter[tuple[str, str]] = Counter()
     with JournalReader(folder / "journal") as reader:
         assert reader.pending() == ()
+        assert {one.verdict for one in reproduce(reader, lambda _: ByLoad())} == {Verdict.EQUAL}
         for action in reader.actions():
             for offer, count in action.wanted.launch.items():
                 wanted[action.decision_id, offer] += count
