@@ -14,9 +14,15 @@ from markopt.launch.objective import objective_settings, penalized_cost
 from tests.sweeps import SMALL, markopt, write_trace
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch, cache):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MARKOPT_CACHE", str(cache))
     write_trace(tmp_path)
     return tmp_path
 
