@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FUZZ_EXAMPLES ?= 2000
 CHAOS_RUNS ?= 100
+CHAOS_AWS_RUNS ?= 3
+CHAOS_AWS_INTERVALS ?= 240
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 	command -v $$p; break; fi; done)
@@ -19,7 +21,8 @@ help:
 	@echo "make figures  draw every figure from the committed tables, into figures and docs; the gallery"
 	@echo "make test   run the tests"
 	@echo "make fuzz   try properties of simulator and planners on random cases (FUZZ_EXAMPLES=2000 each)"
-	@echo "make chaos  kill a deployment at random instructions and restart it (CHAOS_RUNS=100 of each kind)"
+	@echo "make chaos  kill a deployment at random instructions and restart it (CHAOS_RUNS=100 of each kind),"
+	@echo "           and on moto's server with failing calls (CHAOS_AWS_RUNS=3, CHAOS_AWS_INTERVALS=240)"
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make bench  run the benchmarks"
 	@echo "make clean  remove caches and the demo's results (not .venv)"
@@ -66,6 +69,8 @@ fuzz: $(STAMP)
 chaos: $(STAMP)
 	CHAOS_RUNS=$(CHAOS_RUNS) $(BIN)/python -m pytest -q -n auto --dist worksteal \
 	  tests/deployment/test_kill.py
+	CHAOS_AWS_RUNS=$(CHAOS_AWS_RUNS) CHAOS_AWS_INTERVALS=$(CHAOS_AWS_INTERVALS) \
+	  $(BIN)/python -m pytest -q tests/cloud/aws/test_chaos.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -58,6 +58,7 @@ CHARACTERIZE_KEYS = (
     "service",
     "seed",
     "output",
+    "sweep",
     "characterize",
     "catalog.catalog",
     "catalog.profiles",

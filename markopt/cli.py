@@ -146,6 +146,18 @@ def replay(
 
 
 @app.command()
+def top(
+    journal: Annotated[Path, typer.Argument(help="The journal of a deployment.")],
+    once: Annotated[bool, typer.Option("--once", help="One frame, and stop.")] = False,
+    svg: Annotated[Path | None, typer.Option(help="Write one frame as an image, and stop.")] = None,
+) -> None:
+    """Watch a deployment: load, fleet, spill, attainment, bill, the last decision and why."""
+    from markopt.deployment.watching.top import show_top
+
+    show_top(journal, once=once, svg=svg)
+
+
+@app.command()
 def report(
     folder: Annotated[
         Path, typer.Argument(help="A result folder of run, compare, characterize or backtest.")
@@ -165,6 +177,25 @@ def report(
 
         explain_folder(folder, explain)
     typer.echo(str(report_folder(folder)))
+
+
+@app.command()
+def collect(
+    folder: Annotated[Path, typer.Argument(help="A folder with results, such as a sweep's.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The table's file; FOLDER/collected.parquet if none."),
+    ] = None,
+    sql: Annotated[
+        str | None,
+        typer.Option(help="Print what this query answers; the table is called 'jobs'."),
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the answer as CSV.")] = False,
+) -> None:
+    """Collect every episode below a folder into one Parquet table, or query it."""
+    from markopt.launch import launch_collect
+
+    launch_collect(folder, output, sql, as_csv=as_csv)
 
 
 @data_app.command("check")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import typer
 
-from markopt.control.journal import Carried
+from markopt.control.journal import Carried, JournalReader
 from markopt.control.record import IntervalRecord
-from markopt.core import Observation
 from markopt.deployment.dry_run import dry_run
 from markopt.deployment.parts import Parts, parts_of
 from markopt.deployment.session import Listeners, Outcome, Start, deploy
+from markopt.deployment.watching.audience import watched
 from markopt.errors import ConfigError
 
 
@@ -38,8 +38,8 @@ def launch_deploy(
         return
     parts = parts_of(arguments, config_file)
     _confirm(parts, confirmed)
-    outcome = deploy(parts, _terminal(parts))
-    typer.echo(_ending(outcome))
+    with watched(parts, _terminal(parts)) as listeners:
+        deploy(parts, listeners)
 
 
 def _confirm(parts: Parts, confirmed: bool) -> None:
@@ -48,8 +48,7 @@ def _confirm(parts: Parts, confirmed: bool) -> None:
     Raises:
         ConfigError: it is not confirmed.
     """
-    first = not parts.deploy.journal_path.exists()
-    if parts.controller.mode != "act" or parts.replays_workload or confirmed or not first:
+    if parts.controller.mode != "act" or parts.replays_workload or confirmed or _has_acted(parts):
         return
     cloud = type(parts.cloud).__name__
     text = f"Deployment '{parts.deploy.name}' is to launch and end instances on {cloud}."
@@ -59,6 +58,14 @@ def _confirm(parts: Parts, confirmed: bool) -> None:
     typed = typer.prompt("Type its name to confirm", default="", show_default=False)
     if typed != parts.deploy.name:
         raise ConfigError(f"controller.mode=act: expected '{parts.deploy.name}', got '{typed}'")
+
+
+def _has_acted(parts: Parts) -> bool:
+    path = parts.deploy.journal_path
+    if not path.exists():
+        return False
+    with JournalReader(path) as reader:
+        return any(session.mode == "act" for session in reader.sessions())
 
 
 def _terminal(parts: Parts) -> Listeners:
@@ -78,10 +85,16 @@ def _terminal(parts: Parts) -> Listeners:
     def on_trouble(text: str) -> None:
         typer.echo(f"markopt: warning: {text}", err=True)
 
-    def on_observation(_: Observation) -> None:
-        return
+    def on_end(outcome: Outcome) -> None:
+        typer.echo(_ending(outcome))
 
-    return Listeners(on_start, on_observation, on_carried, on_interval, on_trouble)
+    return Listeners(
+        on_start=on_start,
+        on_carried=on_carried,
+        on_interval=on_interval,
+        on_trouble=on_trouble,
+        on_end=on_end,
+    )
 
 
 def carried_text(carried: Carried) -> str:

@@ -13,8 +13,10 @@ from markopt.cloud.clock import Clock
 from markopt.cloud.live import Detaches
 from markopt.control import Controller
 from markopt.control.guards import Guards
+from markopt.control.guards.spending import DAY_S
 from markopt.control.journal import (
     Carried,
+    Epoch,
     Journal,
     JournalDiverged,
     JournaledBackend,
@@ -54,6 +56,7 @@ class Listeners:
     on_carried: Callable[[Carried], None] = lambda _: None
     on_interval: Callable[[IntervalRecord], None] = lambda _: None
     on_trouble: Callable[[str], None] = lambda _: None
+    on_end: Callable[[Outcome], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def deploy(
                 listeners.on_trouble(f"the journal cannot be gone through again: {error}")
                 outcome = _deploy(parts, journal, listeners, stop, clock, anew=True)
         ending = outcome.ending
+        listeners.on_end(outcome)
     except BaseException as error:
         ending = f"failed: {type(error).__name__}: {error}"
         raise
@@ -154,7 +158,7 @@ def _deploy(
         paced,
         journal=journal,
         past=past,
-        guards=Guards(parts.controller.guards, parts.offers, parts.function),
+        guards=_guards(parts, journal, epoch),
         mode=mode,
         now_s=beginning.clock.now_s,
         intent_lasts_s=parts.controller.interval_s,
@@ -198,6 +202,15 @@ def _deploy(
             backend.detach()
     beside_usd = acted.real_bill_usd if isinstance(acted, ShadowFleet) else None
     return Outcome(journal.path, ending, intervals, ledger, beside_usd)
+
+
+def _guards(parts: Parts, journal: Journal, epoch: Epoch) -> Guards:
+    """Return the guard rails, which know what earlier epochs have spent of the day."""
+    guards = Guards(parts.controller.guards, parts.offers, parts.function)
+    midnight_s = epoch.begin_s - epoch.begin_s % DAY_S
+    for time_s, bill_usd in journal.reader.bills(before_epoch=epoch.epoch, since_s=midnight_s):
+        guards.spending.saw(time_s, bill_usd)
+    return guards
 
 
 def _by_mode(parts: Parts, backend: Backend) -> tuple[Backend, Rebuilt | None]:

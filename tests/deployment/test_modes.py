@@ -229,7 +229,10 @@ def test_a_first_change_of_a_real_account_must_be_confirmed(tmp_path, capsys):
         _confirm(parts, False)
     _confirm(parts, True)
     _confirm(toy_parts(tmp_path, mode="advise"), False)
-    deploy(parts)
+    deploy(toy_parts(tmp_path, mode="advise", for_s=60.0))
+    with pytest.raises(ConfigError, match="Confirm with --yes"):
+        _confirm(parts, False)
+    deploy(toy_parts(tmp_path, for_s=120.0))
     _confirm(parts, False)
 
 

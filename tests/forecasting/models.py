@@ -22,6 +22,7 @@ from markopt.forecasting import (
     Lstm,
     MarkLstm,
     Oracle,
+    RecurringSurges,
     SeasonalNaive,
     StatsForecast,
     StlArima,
@@ -103,4 +104,5 @@ MAKERS: dict[str, Callable[[RateSeries, Path], Forecaster]] = {
     ),
     "calibrated": lambda rates, folder: Calibrated(LastValue(errors_s=14400.0)),
     "carried_rate": lambda rates, folder: CarriedRate(LastValue(errors_s=14400.0)),
+    "recurring_surges": lambda rates, folder: RecurringSurges(LastValue(errors_s=14400.0)),
 }

@@ -136,14 +136,20 @@ class JournalReader:
         rows = self._rows("SELECT max(time_s) AS last_s FROM entry WHERE kind = 'observation'")
         return None if rows[0]["last_s"] is None else float(rows[0]["last_s"])
 
-    def bill_before(self, time_s: float) -> float | None:
-        """Return the bill as last seen at ``time_s`` or before; None: nothing was seen."""
+    def bills(self, *, before_epoch: int, since_s: float) -> tuple[tuple[float, float], ...]:
+        """Return time and bill of every look since ``since_s`` in earlier epochs, oldest first."""
         rows = self._rows(
-            "SELECT bill_usd FROM observation JOIN entry USING (entry) WHERE time_s <= ? "
-            "ORDER BY entry DESC LIMIT 1",
-            time_s,
+            "SELECT time_s, bill_usd FROM observation JOIN entry USING (entry) "
+            "WHERE epoch < ? AND time_s >= ? ORDER BY entry",
+            before_epoch,
+            since_s,
         )
-        return float(rows[0]["bill_usd"]) if rows else None
+        return tuple((float(row["time_s"]), float(row["bill_usd"])) for row in rows)
+
+    def last_unix_s(self) -> float | None:
+        """Return when something was last written, by the wall clock; None: nothing was."""
+        rows = self._rows("SELECT unix_s FROM entry WHERE entry = (SELECT max(entry) FROM entry)")
+        return float(rows[0]["unix_s"]) if rows else None
 
     def _last(self, kind: str, last: int | None) -> Iterator[Any]:
         if last is None:
