@@ -80,7 +80,10 @@ def backtest(context: typer.Context) -> None:
     launch_backtest(context.args)
 
 
-@app.command(context_settings=PASS_THROUGH, options_metavar="[--yes] [--dry-run] [KEY=VALUE ...]")
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    options_metavar="[--yes] [--dry-run] [KEY=VALUE ...]",
+)
 def deploy(
     context: typer.Context,
     config_file: Annotated[

@@ -83,7 +83,7 @@ def _terminal(parts: Parts) -> Listeners:
         typer.echo(interval_text(record))
 
     def on_trouble(text: str) -> None:
-        typer.echo(f"markopt: warning: {text}", err=True)
+        typer.echo(f"markopt: warning: {printable(text)}", err=True)
 
     def on_end(outcome: Outcome) -> None:
         typer.echo(_ending(outcome))
@@ -110,7 +110,12 @@ def carried_text(carried: Carried) -> str:
     what = f"{verb}: {', '.join(changes)}" if changes else "changes nothing"
     lines = [f"{carried.time_s:10.0f} s  {carried.kind}  {what}  ({wanted.reason})"]
     lines += [f"{'':12}  refused: {text}" for text in report.refused]
-    return "\n".join(lines)
+    return "\n".join(printable(line) for line in lines)
+
+
+def printable(text: str) -> str:
+    """Return a text without what could steer a terminal, since clouds and files have said it."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def interval_text(record: IntervalRecord) -> str:

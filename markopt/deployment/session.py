@@ -33,6 +33,7 @@ from markopt.deployment.beginning import (
     deployment_of,
     epoch_seed,
     is_stepped,
+    restarted,
 )
 from markopt.deployment.modes import Advising
 from markopt.deployment.pacing import PacedBackend, Stopped, StopSignal
@@ -138,6 +139,8 @@ def _deploy(
     if beginning.end_s <= now_s + 1e-6 and _done(journal):
         return Outcome(journal.path, f"over since {beginning.end_s:g} s", 0, None)
     forecaster = parts.forecaster.fit(beginning.history)
+    if clock is None:  # a trace does not go on while the forecaster is fitted
+        beginning = restarted(parts, beginning)
     backend = parts.cloud.open(deployment_of(parts, beginning.clock, beginning.observed_until_s))
     journal.begin_session(epoch.epoch, mode)
     listeners.on_start(

@@ -2,9 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
+import tempfile
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from markopt.cloud.clock import SteppedClock
 from markopt.control.guards import GuardSettings
@@ -13,6 +18,7 @@ from markopt.core import RateSeries
 from markopt.deployment import Listeners, deploy
 from markopt.deployment.past_load import extended, shifted
 from markopt.errors import BackendError, ConfigError, Infeasible
+from markopt.forecasting import LastValue
 from tests.deployment import surviving_cloud
 from tests.deployment.surviving_cloud import BIN_S, everything, requests_in_bin
 from tests.deployment.toy import ByLoad, toy_parts
@@ -247,6 +253,48 @@ def test_instances_of_offers_that_are_gone_from_the_configuration_end(tmp_path):
     deploy(toy_parts(tmp_path, for_s=300.0))
     (old,) = (r for r in everything(tmp_path / "cloud")["instance"] if r[0] == "i-old")
     assert old[4] is not None
+
+
+def test_a_trace_does_not_go_on_while_the_forecaster_is_fitted(tmp_path):
+    class SlowToFit(LastValue):
+        def fit(self, history):
+            time.sleep(0.3)
+            return super().fit(history)
+
+    parts = toy_parts(tmp_path, for_s=60.0, clock="wall", speed=200.0)
+    deploy(dataclasses.replace(parts, forecaster=SlowToFit()))
+    with JournalReader(tmp_path / "journal") as reader:
+        (first,) = [i.time_s for i in reader.intervals()]
+        looked = reader.observations(last=1000)[0].time_s
+    assert first == 0.0
+    assert looked < 0.3 * 200.0
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=3, unique=True))
+def test_wherever_a_deployment_is_stopped_it_goes_on_as_if_it_had_not_been(whole, stops):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for minutes in (*sorted(stops), 10):
+            deploy(toy_parts(folder, for_s=60.0 * minutes))
+        assert everything(folder / "cloud") == whole[0]
+        assert story(folder) == whole[1]
+
+
+def story(folder):
+    with JournalReader(folder / "journal") as reader:
+        identity = f"{reader.meta('identity')}-"
+        return [
+            (a.decision_id.removeprefix(identity), a.wanted.reason, a.report.launched)
+            for a in reader.actions()
+        ]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    deploy(toy_parts(folder))
+    return everything(folder / "cloud"), story(folder)
 
 
 def test_history_moves_and_grows_on_its_own_grid():
