@@ -1,5 +1,5 @@
-# make demo | study | figures | docs | test | fuzz | chaos | lint | bench | clean: each does its own
-# set-up in .venv.
+# make demo | study | live | figures | docs | test | fuzz | chaos | lint | bench | clean: each does
+# its own set-up in .venv.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,12 +12,13 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 	command -v $$p; break; fi; done)
 
-.PHONY: help demo readme study figures docs test fuzz chaos lint bench clean
+.PHONY: help demo readme study live figures docs test fuzz chaos lint bench clean
 
 help:
 	@echo "make demo   compare five policies on the sample trace; report in results/demo"
 	@echo "make readme put the demo's table and picture into README.md (runs the demo if need be)"
 	@echo "make study NAME=surge  run a study of experiments/; tables and figure in results/surge"
+	@echo "make live   the twin check and ten minutes on the local back end; needs HAProxy and quiet"
 	@echo "make figures  draw every figure from the committed tables, into figures and docs; the gallery"
 	@echo "make docs   build the documentation into site/, strictly and without a network"
 	@echo "make test   run the tests"
@@ -54,6 +55,10 @@ study: $(STAMP)
 	rm -rf "results/$(NAME)"
 	$(BIN)/python experiments/$(NAME).py
 	$(BIN)/python paper_figs/$(NAME).py results/$(NAME) results/$(NAME)/figure.pdf
+
+live: $(STAMP)
+	$(MAKE) study NAME=twin
+	$(MAKE) study NAME=live
 
 figures: $(STAMP)
 	$(BIN)/python paper_figs/gallery.py

@@ -43,6 +43,7 @@ OTHER_KEYS = (
     "backtest",
     "sweep",
     "deploy",
+    "twin",
 )
 """What else a configuration may say: where results go, how things are compared."""
 
