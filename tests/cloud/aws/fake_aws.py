@@ -38,11 +38,16 @@ class Machine:
 
 @dataclass
 class FakeAws:
-    """What there is, and what is to go wrong: ``faults`` are used up call by call."""
+    """What there is, and what is to go wrong.
+
+    ``faults`` are used up call by call; ``death`` is an operation, at whose next call the process
+    dies, before or after its effect.
+    """
 
     machines: dict[str, Machine] = field(default_factory=dict)
     queue: dict[str, str] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    death: tuple[str, str] | None = None
     capacity: dict[str, int] = field(default_factory=dict)
     hidden: int = 0
     drains: int = 0
@@ -59,6 +64,8 @@ class FakeAws:
         """Carry an operation out, unless the next fault says otherwise."""
         fault = self.faults.pop(0) if self.faults else "none"
         self.calls.append(operation)
+        if self.death is not None and self.death[0] == operation:
+            fault, self.death = self.death[1], None
         if fault == "dies before":
             raise Died
         if fault == "throttled":
