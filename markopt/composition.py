@@ -43,6 +43,7 @@ OTHER_KEYS = (
     "backtest",
     "sweep",
     "deploy",
+    "twin",
 )
 """What else a configuration may say: where results go, how things are compared."""
 
@@ -97,6 +98,7 @@ def compose(overrides: Sequence[str], config_file: Path | None = None) -> Compos
     sweep = {str(key): str(values) for key, values in (config.hydra.sweeper.params or {}).items()}
     with open_dict(config):
         del config["hydra"]
+        _drop_settings_of_replaced_classes(config, overrides)
     missing = [key for key in SECTIONS if key not in config or config[key] is None]
     if missing:
         raise ConfigError(f"{missing[0]}: every configuration needs this key, it is missing")
@@ -105,6 +107,34 @@ def compose(overrides: Sequence[str], config_file: Path | None = None) -> Compos
     if strange:
         raise ConfigError(f"{strange[0]}: no such key or group{_close(strange[0], known)}")
     return Composed(config, option, sweep, launcher, trials)
+
+
+def _drop_settings_of_replaced_classes(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Drop what an override of ``_target_`` leaves over: its option's settings, of another class.
+
+    Settings that are given themselves stay, so that a wrong one is still refused.
+    """
+    from hydra.errors import HydraException
+    from hydra.utils import get_object
+    from omegaconf import OmegaConf
+
+    parsed = parse(overrides)
+    given = {override.key_or_group for override in parsed}
+    for override in parsed:
+        section, _, key = override.key_or_group.rpartition(".")
+        if key != "_target_" or not section or override.is_delete():
+            continue
+        node = OmegaConf.select(config, section)
+        try:
+            parameters = inspect.signature(get_object(str(override.value()))).parameters
+        except (HydraException, ImportError, TypeError, ValueError):
+            continue  # building it will tell what is wrong
+        if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+            continue
+        for name in [str(name) for name in node if not str(name).startswith("_")]:
+            path = f"{section}.{name}"
+            if name not in parameters and not any(f"{g}.".startswith(f"{path}.") for g in given):
+                del node[name]
 
 
 def _check_options(overrides: Sequence[str]) -> None:
