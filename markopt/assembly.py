@@ -191,6 +191,9 @@ class ConfigParts:
         offers = capacity.build_offers(service, prices, profiles, selection)
         offers = clouds.expected_offers(offers, workload)
         function = capacity.build_function(service, prices, profiles, selection)
+        ratio = selection.function_price_ratio
+        if function is not None and ratio is not None:
+            function = capacity.at_price_ratio(function, offers, ratio)
         with late_bar("Calibrating capacities", len({o.instance_type for o in offers})) as bar:
             required = capacity.calibrate(offers, service.slo, progress=bar.over)
         return Scene(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from markopt.forecasting.lstm import Lstm
     from markopt.forecasting.mark_lstm import MarkLstm
     from markopt.forecasting.oracle import Oracle
+    from markopt.forecasting.oracle_with_error import OracleWithError
     from markopt.forecasting.seasonal_naive import SeasonalNaive
     from markopt.forecasting.statsforecast_models import StatsForecast
     from markopt.forecasting.stl_arima import StlArima
@@ -42,6 +43,7 @@ __all__ = [
     "Lstm",
     "MarkLstm",
     "Oracle",
+    "OracleWithError",
     "SeasonalNaive",
     "StatsForecast",
     "StlArima",
@@ -60,6 +62,7 @@ _MODULE_OF = {
     "Lstm": "lstm",
     "MarkLstm": "mark_lstm",
     "Oracle": "oracle",
+    "OracleWithError": "oracle_with_error",
     "SeasonalNaive": "seasonal_naive",
     "StatsForecast": "statsforecast_models",
     "StlArima": "stl_arima",
