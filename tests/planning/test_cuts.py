@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from markopt.planning.program.cuts import excess_cuts, spill_cuts
+from markopt.planning.program.shortage import Shortage
 from markopt.planning.statement.demand import DemandData, demand_data
 from markopt.planning.statement.tree import scenario_tree
 from tests.planning.problems import offer, problem, walk_paths
@@ -74,3 +77,30 @@ def test_twenty_cuts_are_close_to_a_hundred_scenarios() -> None:
     for capacity in np.linspace(0.0, demand.q.max(), 50):
         exact = demand.expected_spill_rps(np.full(3, capacity))[1]
         assert exact - value(cuts, 1, capacity) <= 2e-3 * demand.expected_rps[1]
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(
+    st.integers(0, 1000),
+    st.integers(1, 60),
+    st.floats(-50.0, 300.0),
+    st.sampled_from([-1e-14, 0.0, 3.0, 80.0]),
+)
+def test_shortages_are_those_of_every_scenario(
+    seed: int, samples: int, capacity: float, warm: float
+) -> None:
+    # Two states, the second without the first's last cell: cells may be filled up with nothing.
+    demand = random_demand(seed, samples)
+    some = np.arange(samples)[:, None] < np.array([samples, samples // 2, samples])[None, :]
+    demand = replace(
+        demand,
+        **{k: np.where(some, getattr(demand, k), 0.0) for k in ("q", "demand", "p", "slope")},
+    )
+    capacities = np.array([np.full(3, capacity), [0.0, capacity, 10.0]])
+    shortage = Shortage(demand)
+    spill, _ = shortage.spill(capacities)
+    excess, _ = shortage.excess(capacities, np.full(3, warm))
+    for state, own in enumerate(capacities):
+        assert spill[state] == pytest.approx(demand.expected_spill_rps(own), abs=1e-9)
+        expected = demand.expected_excess_rps(own, np.full(3, max(warm, 0.0)))
+        assert excess[state] == pytest.approx(expected, abs=1e-9)

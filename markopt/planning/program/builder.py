@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from markopt.planning.program.blocks import (
     WarmFunctions,
 )
 from markopt.planning.program.model import SparseModel
+from markopt.planning.program.shortage import Shortage
 from markopt.planning.statement import Statement
 
 Array = NDArray[np.float64]
@@ -46,6 +48,11 @@ class BuiltProgram:
     slack: Indices
     penalty_usd: float
     soft: tuple[tuple[int, int], ...]
+
+    @cached_property
+    def shortage(self) -> Shortage:
+        """Exact expected shortages."""
+        return Shortage(self.statement.demand)
 
     @property
     def middle(self) -> Indices:
@@ -82,13 +89,13 @@ class BuiltProgram:
 
         What the cuts hide is paid for in the soft rows too, misses beyond the budget among them.
         """
-        model, demand = self.model, self.statement.demand
+        model = self.model
         capacity = self.capacity_rps(values)
         warm_rps = self.statement.own.warm_rps * self.warm_environments(values)
         exact = values.copy()
-        exact[self.spill] = [demand.expected_spill_rps(c) for c in capacity]
+        exact[self.spill] = self.shortage.spill(capacity)[0]
         if self.excess is not None:
-            exact[self.excess] = [demand.expected_excess_rps(c, warm_rps) for c in capacity]
+            exact[self.excess] = self.shortage.excess(capacity, warm_rps)[0]
         for row, slack in self.soft:
             inside = slice(model.starts[row], model.starts[row + 1])
             used = model.values[inside] @ exact[model.columns[inside]] + exact[slack]
