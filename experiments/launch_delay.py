@@ -1,7 +1,8 @@
-"""What is a quicker launch worth, from containers (10 s) to large virtual machines (300 s)?
+"""What is a quicker launch worth, from containers (10 s) to virtual machines (300 s)?
 
-Policies tuned to one attainment, as ``conf/experiment/launch_delay.yaml`` has it; writes
-``results/launch_delay``, from which ``paper_figs/launch_delay.py`` draws the figure.
+Every offer launches after the delay. Policies are tuned to one attainment on the same hours of the
+day before, as ``conf/experiment/launch_delay.yaml`` has it; writes ``results/launch_delay``, from
+which ``paper_figs/launch_delay.py`` draws the figure.
 
     python experiments/launch_delay.py [KEY=VALUE ...]
 """
@@ -16,7 +17,9 @@ from study_tables import Study, main, run_study
 
 STUDY = Study(
     "launch_delay",
-    {"launch_delay_s": lambda config: config.catalog.launch_delay_s},
+    {
+        "launch_delay_s": lambda config: config.catalog.launch_delay_s,
+    },
     by_window=False,
 )
 

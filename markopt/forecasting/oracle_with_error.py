@@ -53,9 +53,7 @@ class OracleWithError:
 
     def with_rates(self, rates: RateSeries) -> OracleWithError:
         """Return such an oracle that knows these rates."""
-        return OracleWithError(
-            self.error, self.persistence, self.admitted, self.error_seed, rates
-        )
+        return OracleWithError(self.error, self.persistence, self.admitted, self.error_seed, rates)
 
     def fit(self, history: RateSeries) -> Self:
         """Take over the grid of the history.
