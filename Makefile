@@ -1,21 +1,25 @@
-# make demo | study | test | fuzz | lint | bench | clean: each does its own set-up in .venv.
+# make demo | study | figures | test | fuzz | chaos | lint | bench | clean: each does its own set-up
+# in .venv.
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FUZZ_EXAMPLES ?= 2000
+CHAOS_RUNS ?= 100
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 	command -v $$p; break; fi; done)
 
-.PHONY: help demo readme study test fuzz lint bench clean
+.PHONY: help demo readme study figures test fuzz chaos lint bench clean
 
 help:
 	@echo "make demo   compare five policies on the sample trace; report in results/demo"
 	@echo "make readme put the demo's table and picture into README.md (runs the demo if need be)"
 	@echo "make study NAME=surge  run a study of experiments/; tables and figure in results/surge"
+	@echo "make figures  draw every figure from the committed tables, into figures and docs; the gallery"
 	@echo "make test   run the tests"
 	@echo "make fuzz   try properties of simulator and planners on random cases (FUZZ_EXAMPLES=2000 each)"
+	@echo "make chaos  kill a deployment at random instructions and restart it (CHAOS_RUNS=100 of each kind)"
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make bench  run the benchmarks"
 	@echo "make clean  remove caches and the demo's results (not .venv)"
@@ -36,7 +40,8 @@ demo: $(STAMP)
 
 readme: $(STAMP)
 	@test -f results/demo/table.md || $(MAKE) demo
-	$(BIN)/python paper_figs/first_result.py results/demo README.md docs/images/first_result.svg
+	$(BIN)/python paper_figs/first_result.py results/demo README.md \
+	  experiments/results/first_result docs/images/first_result.svg
 
 study: $(STAMP)
 	@test -f "experiments/$(NAME).py" && test -f "paper_figs/$(NAME).py" || { \
@@ -46,6 +51,9 @@ study: $(STAMP)
 	$(BIN)/python experiments/$(NAME).py
 	$(BIN)/python paper_figs/$(NAME).py results/$(NAME) results/$(NAME)/figure.pdf
 
+figures: $(STAMP)
+	$(BIN)/python paper_figs/gallery.py
+
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
@@ -54,6 +62,10 @@ fuzz: $(STAMP)
 	  --dist worksteal tests/engine/test_reference.py tests/engine/test_conservation.py \
 	  tests/cloud/test_conservation.py tests/cloud/test_bill.py tests/cloud/test_recorded_prices.py \
 	  tests/planning/test_formulations.py
+
+chaos: $(STAMP)
+	CHAOS_RUNS=$(CHAOS_RUNS) $(BIN)/python -m pytest -q -n auto --dist worksteal \
+	  tests/deployment/test_kill.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -33,9 +33,10 @@ from planner_problems import planner_problem  # noqa: E402
 from markopt.planning import CvxpyProgram, Greedy, PulpProgram  # noqa: E402
 from markopt.planning.program.builder import build_program  # noqa: E402
 from markopt.planning.program.pricing import starting_offers  # noqa: E402
+from markopt.planning.program.relaxation import Relaxation  # noqa: E402
 from markopt.planning.program.search import search  # noqa: E402
-from markopt.planning.program.solver import Session, SolverOptions  # noqa: E402
-from markopt.planning.program.tightening import Tightening  # noqa: E402
+from markopt.planning.program.sleeping import calmer_states  # noqa: E402
+from markopt.planning.program.solver import SolverOptions  # noqa: E402
 from markopt.planning.requirement import fleet_mix  # noqa: E402
 from markopt.planning.statement import Formulation, Statement  # noqa: E402
 
@@ -77,8 +78,10 @@ def program_row(statement: Statement, _: float) -> Row:
     numbers = starting_offers(statement)
 
     def rebuild() -> None:
-        built = build_program(statement.of(numbers), 3)
-        Session(built.model, options, 1.0)
+        part = statement.of(numbers)
+        stands_for = calmer_states(part)
+        built = build_program(part, 3, np.unique(stands_for))
+        Relaxation(built, stands_for, options, 1.0)
 
     def solve() -> Any:
         return search(statement, options, price_offers=True)
@@ -137,17 +140,16 @@ def greedy_row(statement: Statement, _: float) -> Row:
     plan, wall_s, cpu_s = measured(lambda: Greedy().plan(statement.problem))
     launched, ready = launches_and_ready(statement, np.asarray(plan.targets, dtype=np.float64))
     built = build_program(statement, 3)
-    session = Session(built.model, SolverOptions(GAP), 1e3)
-    tightening = Tightening(built, session)
+    program = Relaxation(built, calmer_states(statement), SolverOptions(GAP), 1e3)
     columns = np.concatenate([built.launch.ravel(), built.ready.ravel()])
     values = np.concatenate([launched.ravel(), ready.ravel()]).astype(np.float64)
     usd = None
     for _ in range(20):
-        answer = session.fixed(columns, values)
+        answer = program.fixed(columns, values)
         if answer.values is None:
             break
         usd = built.exact_usd(answer.values)
-        if not tightening.tighten(answer.values, 1e-4 * usd):
+        if not program.tighten(answer.values, 1e-4 * usd):
             break
     return {"rung": plan.rung, "usd": usd, "bound": None, "wall_s": wall_s, "cpu_s": cpu_s}
 

@@ -20,8 +20,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from planner import GAP, SEEDS, SIZES, statement_of  # noqa: E402
 
 from markopt.planning.program import search as searching  # noqa: E402
+from markopt.planning.program.relaxation import Relaxation  # noqa: E402
 from markopt.planning.program.solver import Session, SolverOptions  # noqa: E402
-from markopt.planning.program.tightening import Tightening  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "planner_profile.md"
 PARTS = ("build", "into HiGHS", "first LP", "further LPs", "cuts", "prices", "rounded", "tree")
@@ -71,7 +71,7 @@ def watched(watch: Stopwatch) -> None:
     Session.relaxed = watch.around(relaxation, plain)  # type: ignore[method-assign]
     Session.__init__ = watch.around(fixed("into HiGHS"), Session.__init__)  # type: ignore[method-assign]
     Session.whole = watch.around(fixed("tree"), Session.whole)  # type: ignore[method-assign]
-    Tightening.tighten = watch.around(fixed("cuts"), Tightening.tighten)  # type: ignore[method-assign]
+    Relaxation.tighten = watch.around(fixed("cuts"), Relaxation.tighten)  # type: ignore[method-assign]
     searching.build_program = watch.around(fixed("build"), searching.build_program)
     searching.advantage_usd = watch.around(fixed("prices"), searching.advantage_usd)
 

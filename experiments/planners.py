@@ -1,46 +1,39 @@
 """Which policy serves a day of the Twitter stream for the least, at equal attainment?
 
 MArk's greedy with a point forecast of the maximum, the same greedy on sample paths, and the program
-with every risk measure and every recourse, on the services of ``SETTINGS``, on demand only and with
-spot. Every policy's few parameters (``POLICIES``) are tuned with the first seed on the same hours
-of the day before, by a forecaster that has learnt from what came before them, and judged on hours
-that no tuning has seen, with every seed. ``results/planners`` gets one row per judged run, one per
-tuning trial, and the table; ``paper_figs/planners.py`` draws the figure.
+with every risk measure and every recourse (``planner_policies``), on three services
+(``planner_episodes.SETTINGS``), on demand only and with spot. Every policy's few parameters are
+tuned with the first seed on the whole day before, by a forecaster that has learnt from what came
+before it, and judged on a day that no tuning has seen, with every seed.
+
+Every run's row is kept as it comes in ``results/planners.unfinished``; a study that was cut off
+goes on from there, with the rows of the same code and configuration. ``results/planners`` then gets
+a row per judged run, the paired differences, the bills by hour, a row per tuning trial, and the
+table; ``paper_figs/planners.py`` draws the figure.
 
     python experiments/planners.py [KEY=VALUE ...]
 """
 
 from __future__ import annotations
 
-import copy
-import dataclasses
+import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from planners_table import table_rows
-from study_tables import Case, Row, Study, cases, episode_row, main, markdown, output_folder
+import planner_episodes
+from finished_rows import FinishedRows, setting_digest
+from planner_episodes import SETTINGS, Stage, judged_row, trial_row, values_text
+from planner_policies import FORECASTERS, Policy, Values, chosen_policies, policies
+from planners_table import difference_rows, hour_rows, table_rows
+from study_tables import Case, Row, Study, cases, main, markdown, output_folder
 
-from markopt.assembly import ConfigParts, compare_settings
-from markopt.errors import ConfigError
-from markopt.evaluation.episode import (
-    Conditions,
-    EpisodeSetup,
-    Scene,
-    fit_forecaster,
-    forecast_once,
-    run_episode,
-    set_conditions,
-)
-from markopt.evaluation.folder import csv_text, replace_text, whole_folder
-from markopt.evaluation.outcome import EpisodeResult
-from markopt.evaluation.tape import ForecastTape, RecordedForecaster
-from markopt.evaluation.tuning import Trial, tune
-from markopt.planning.requirement import function_in_time, mix_of
-from markopt.planning.statement import Formulation
+from markopt.assembly import compare_settings
+from markopt.evaluation.folder import csv_text, replace_text, require_free, whole_folder
 
 STUDY = Study(
     "planners",
@@ -51,254 +44,143 @@ STUDY = Study(
         ),
     },
 )
-RUNS, TRIALS, TABLE = "runs.csv", "trials.csv", "table.md"
+RUNS, DIFFERENCES, HOURS = "runs.csv", "differences.csv", "hours.csv"
+TRIALS, TABLE = "trials.csv", "table.md"
 DAY_S = 86400.0
-MEAN, PEAK, CARRIED = "mean", "peak", "carried"
-FORECASTERS = {MEAN: "lstm_calibrated", PEAK: "lstm_peak", CARRIED: "lstm_carried"}
-Values = Mapping[str, float | str]
 
 
-@dataclass(frozen=True)
-class Setting:
-    """Overrides of a service; ``function_s`` takes the place of the profile's Lambda time."""
+def descend(
+    grid: Sequence[float], start: float, worth: Callable[[float], tuple[bool, float]]
+) -> float:
+    """Return the value of ``grid`` at which a walk from ``start`` finds no better neighbor.
 
-    overrides: tuple[str, ...]
-    function_s: float | None = None
-
-
-SETTINGS = {
-    # A prototype's setting: five types, launches of three minutes, Lambda at 44 USD per million.
-    "inception_v3": Setting(
-        (
-            "service.slo.rt_max_s=1.0",
-            "catalog.instance_types=[c5.large,c5.xlarge,c5.2xlarge,c5.4xlarge,p2.xlarge]",
-            "catalog.launch_delay_s=180",
-        ),
-        function_s=0.9,
-    ),
-    "inception_bn": Setting(("workload.scale=20",)),
-    "nasnet": Setting(()),  # no function in time: what is not served, misses
-}
-
-
-@dataclass(frozen=True)
-class Policy:
-    """A planner's option and overrides, what is tuned one after another, and its forecaster.
-
-    What the policy ``like`` was tuned to holds for this one too.
+    ``worth`` is least at the best. Where it has one minimum along the grid, that is found.
     """
+    known: dict[int, tuple[bool, float]] = {}
 
-    planner: str
-    overrides: tuple[str, ...] = ()
-    knobs: Mapping[str, tuple[float | str, ...]] = field(default_factory=dict)
-    forecaster: str = MEAN
-    like: str | None = None
+    def at(place: int) -> tuple[bool, float]:
+        if place not in known:
+            known[place] = worth(grid[place])
+        return known[place]
 
-
-_QUANTILE = {"quantile": (0.85, 0.9, 0.95, 0.98, 1.0)}
-_HEADROOM = {"headroom": (0.85, 1.0, 1.15, 1.3)}
-_MEASURES = ("quantile", "saa", "cvar", "gaussian", "wasserstein")
-_RECOURSE = {
-    "wait_and_see": ("planner.spread=open_loop", "planner.integer_intervals=1"),
-    "delayed": ("planner.spread=open_loop", "planner.window=8", "planner.integer_intervals=4"),
-    "open_loop": ("planner.spread=open_loop",),
-}
-
-
-def policies(*, function: bool) -> dict[str, Policy]:
-    """Return the policies by name; ``function``: one is in time, so that a spill misses nothing.
-
-    Then a promise counts the warm functions, which are nearly free, and is not worth tuning.
-    """
-    price = {"spill_weight": (1.0, 2.0)} if function else {"miss_weight": (8.0, 12.0, 16.0)}
-    share = {"risk.violation_share": (0.05,) if function else (0.05, 0.1, 0.2)}
-    found = {
-        "mark": Policy("greedy", ("planner.quantile=0.5",), _HEADROOM, PEAK),
-        "greedy": Policy("greedy", (), _QUANTILE),
-        "program": Policy("program", (), price),
-    }
-    for measure in _MEASURES:
-        risk = (f"planner.risk.measure={measure}",)
-        found[f"program_{measure}"] = Policy("program", risk, share, like="program")
-    for recourse, others in _RECOURSE.items():
-        chosen = (f"planner.recourse={recourse}", "planner.scenario_groups=[4]", *others)
-        found[f"program_{recourse}"] = Policy("program", chosen, like="program")
-    found["program_carried"] = Policy("program", (), price, CARRIED)
-    return found
-
-
-def chosen_policies(names: Sequence[str], known: Mapping[str, Policy]) -> dict[str, Policy]:
-    """Return the policies of these names, and those that they are ``like``.
-
-    Raises:
-        ConfigError: a name is unknown.
-    """
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ConfigError(f"compare.planners: expected of {list(known)}, got {unknown}")
-    wanted = {*names, *(known[name].like for name in names)}
-    return {name: policy for name, policy in known.items() if name in wanted}
+    here = grid.index(start)
+    while True:
+        around = [place for place in (here, here - 1, here + 1) if 0 <= place < len(grid)]
+        best = min(around, key=at)  # of equal ones the first: it stays
+        if best == here:
+            return grid[here]
+        here = best
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
-    """A scene with what its policies share: conditions, and a tape per forecaster."""
+class CaseRuns:
+    """One service and purchase: its days, made when they are needed, and its finished rows."""
 
-    scene: Scene
-    conditions: Conditions
-    tapes: Mapping[str, ForecastTape]
+    case: Case
+    candidates: Mapping[str, Policy]
+    finished: FinishedRows
+    past: Stage
+    judged: Mapping[int, Stage]
 
+    def tuned(self, name: str) -> tuple[Values, list[Row]]:
+        """Return a policy's values, and the trials that found them, knob by knob.
 
-def stage(setting: Setting, overrides: Sequence[str], seed: int, *, bound: bool) -> Stage:
-    """Return the stage of a seed: every forecaster's tape, recorded once for all policies."""
-    parts = {
-        target: ConfigParts([*overrides, f"forecaster={name}"])
-        for target, name in FORECASTERS.items()
-    }
-    scene = parts[MEAN].scene(seed)
-    if setting.function_s is not None and scene.function is not None:
-        function = dataclasses.replace(scene.function, service_time_s=setting.function_s)
-        scene = dataclasses.replace(scene, function=function)
-    conditions = set_conditions(scene, bound=bound)
-    tapes = {}
-    for target, own in parts.items():
-        fitted = fit_forecaster(own.forecaster(), scene, conditions)
-        tapes[target] = forecast_once(scene, conditions, fitted)
-    return Stage(scene, conditions, tapes)
+        Each is moved along its grid while that gives a cheaper past day that attains the SLO (where
+        none does: a closer one).
+        """
+        policy = self.candidates[name]
+        if policy.like is not None:
+            return self.tuned(policy.like)[0], []
+        chosen = dict(policy.start)
+        target = float(self.case.config.service.slo.sl_min)
+        trials: list[Row] = []
 
+        def attempt(knob: str, at: float) -> tuple[bool, float]:
+            row = self._row("past", name, {**chosen, knob: at}, self.past)
+            if row not in trials:
+                trials.append(row)
+            short = float(row["attainment"]) < target
+            return short, -float(row["attainment"]) if short else float(row["cost_usd"])
 
-def play(
-    name: str, policy: Policy, values: Values, on: Stage, overrides: Sequence[str]
-) -> tuple[EpisodeResult, Any]:
-    """Run a policy with its parameters at ``values``; return the episode and the planner."""
-    chosen = [f"planner.{key}={value}" for key, value in values.items()]
-    parts = ConfigParts([*overrides, f"planner={policy.planner}", *policy.overrides, *chosen])
-    planner = parts.planner(next(iter(parts.policies)))
-    recorded = RecordedForecaster(on.tapes[policy.forecaster])
-    setup = EpisodeSetup(name, on.scene, on.conditions, copy.copy(recorded), planner)
-    return run_episode(setup), planner
+        for knob, grid in policy.knobs.items():
+            chosen[knob] = descend(grid, chosen[knob], partial(attempt, knob))
+        return chosen, trials
 
+    def rows(self, *, main: bool) -> tuple[list[Row], list[Row]]:
+        """Run the main policies or the others; return their judged rows and their trials.
 
-def tuned_values(
-    name: str,
-    policy: Policy,
-    on: Stage,
-    overrides: Sequence[str],
-    *,
-    target: float,
-    known: Mapping[str, Values],
-) -> tuple[Values, list[Row]]:
-    """Return the values of a policy's knobs: the cheapest that attain ``target``, one by one."""
-    chosen = dict(known[policy.like]) if policy.like else {}
-    trials: list[Row] = []
-    for knob, grid in policy.knobs.items():
-        if len(grid) == 1:
-            chosen[knob] = grid[0]
-            continue
+        All policies of a seed are run before those of the next.
+        """
+        names = [name for name, policy in self.candidates.items() if policy.main == main]
+        tuned = {name: self.tuned(name) for name in names}
+        rows = {
+            (name, seed): self._row("judged", name, tuned[name][0], on)
+            for seed, on in self.judged.items()
+            for name in names
+        }
+        ordered = [rows[name, seed] for name in names for seed in self.judged]
+        return ordered, [row for name in names for row in tuned[name][1]]
 
-        def attempt(at: float, knob: str = knob, grid: tuple[float | str, ...] = grid) -> Trial:
-            values = {**chosen, knob: grid[int(at)]}
-            result, _ = play(name, policy, values, on, overrides)
-            trial = Trial(at, result.statistics.attainment, result.ledger.total_usd)
-            trials.append(
-                {
-                    "policy": name,
-                    "values": _text(values),
-                    "attainment": round(trial.attainment, 6),
-                    "cost_usd": round(trial.cost_usd, 6),
-                }
-            )
-            return trial
-
-        places = tuple(float(at) for at in range(len(grid)))
-        found = tune(name, knob, places, target, attempt=attempt)
-        chosen[knob] = grid[int(found.value or 0.0)]
-    return chosen, trials
+    def _row(self, day: str, name: str, values: Values, on: Stage) -> Row:
+        policy = self.candidates[name]
+        key = {
+            "day": day,
+            "planner": [policy.planner, *policy.overrides],
+            "forecaster": on.forecasters[policy.forecaster],
+            "values": values_text(values),
+            "seed": on.seed,
+        }
+        row = self.finished.get(key)
+        if row is None:
+            began_s = time.process_time()
+            make = trial_row if day == "past" else judged_row
+            row = make(name, policy, values, on)
+            self.finished.add(key, row)
+            text = f"{day} day, {name}, seed {on.seed}, {values_text(values)}: "
+            text += f"{row['cost_usd']:.3f} USD, {100.0 * row['attainment']:.3f} %"
+            taken = f"{time.process_time() - began_s:.0f} s of processor"
+            print(f"{STUDY.name} {self.case.labels}: {text} ({taken})", file=sys.stderr, flush=True)
+        return {**self.case.labels, **row, "policy": name}
 
 
-def _text(values: Values) -> str:
-    return " ".join(f"{key}={value}" for key, value in values.items())
+def case_runs(
+    case: Case, unfinished: Path, forecasters: Mapping[str, str], before_s: float
+) -> CaseRuns:
+    """Return a case's runs; the past day lies ``before_s`` before the judged one.
 
-
-def shortages(result: EpisodeResult, on: Stage) -> dict[str, float]:
-    """Return the shares of intervals whose requirement exceeded what served.
-
-    ``short`` compares the required throughput of the realized mean rate with the ready instances;
-    ``violated`` adds the warm functions where they are in time, as a promise does.
+    Raises:
+        ConfigError: a policy is unknown.
     """
-    scene = on.scene
-    saturation = {offer.name: offer.saturation_rps for offer in scene.offers}
-    function, slo = scene.function, scene.service.slo
-    warm_rps = 0.0
-    if function is not None and function_in_time(function, slo):
-        warm_rps = function.warm_rps * function.concurrency_limit
-    short, violated = [], []
-    for record, rate in zip(result.intervals, on.conditions.realized.rate_rps, strict=True):
-        held = [o for o in scene.offers if record.ready.get(o.name, 0)]
-        serves = sum(saturation[o.name] * record.ready[o.name] for o in held)
-        mix = mix_of(scene.offers, [record.ready.get(o.name, 0) for o in scene.offers])
-        needed = float(_required(scene, rate, mix))
-        short.append(needed > serves + 1e-9)
-        violated.append(needed > serves + warm_rps + 1e-9)
-    return {"short": float(np.mean(short)), "violated": float(np.mean(violated))}
-
-
-def _required(scene: Scene, rate_rps: float, mix: Mapping[str, float]) -> float:
-    return float(scene.required_throughput.at(np.array([rate_rps]), mix)[0])
-
-
-def judged_row(name: str, result: EpisodeResult, planner: Any, values: Values, on: Stage) -> Row:
-    """Return a judged run as one row; ``promised`` is what a plan allows."""
-    found = episode_row(result)
-    promised = None
-    if isinstance(planner, Formulation) and planner.risk.promises:
-        promised = planner.risk.violation_share
-    shares = {key: round(value, 5) for key, value in shortages(result, on).items()}
-    del found["worst_minute_attainment"]
-    about = {"values": _text(values), "sl_min": on.scene.service.slo.sl_min, "promised": promised}
-    return {**found, "policy": name, **about, **shares}
-
-
-def case_rows(case: Case) -> tuple[list[Row], list[Row]]:
-    """Tune and judge every policy on one service and purchase; return judged rows and trials."""
     setting = SETTINGS[case.labels["service"]]
     base = [*setting.overrides, *case.overrides]
-    workload, slo = case.config.workload, case.config.service.slo
-    seeds = compare_settings(case.config).seeds
+    workload, settings = case.config.workload, compare_settings(case.config)
     before = [
         *base,
-        f"workload.start_s={float(workload.start_s) - DAY_S}",
-        f"workload.history_s={float(workload.history_s) - DAY_S}",
+        f"workload.start_s={float(workload.start_s) - before_s}",
+        f"workload.history_s={float(workload.history_s) - before_s}",
     ]
-    tuning = stage(setting, before, seeds[0], bound=False)
-    function = function_in_time(tuning.scene.function, tuning.scene.service.slo)
-    wanted = compare_settings(case.config).planners
-    candidates = chosen_policies(wanted, policies(function=function))
-    tuned: dict[str, Values] = {}
-    trials: list[Row] = []
-    for name, policy in candidates.items():
-        tuned[name], tried = tuned_values(
-            name, policy, tuning, before, target=float(slo.sl_min), known=tuned
-        )
-        trials += [{**case.labels, **row} for row in tried]
-        _tell(case, f"{name}: {_text(tuned[name])}")
-    rows: list[Row] = []
-    for seed in seeds:
-        judging = stage(setting, base, seed, bound=True)
-        for name, policy in candidates.items():
-            result, planner = play(name, policy, tuned[name], judging, base)
-            row = judged_row(name, result, planner, tuned[name], judging)
-            rows.append({**case.labels, **row})
-            cost, attained = row["cost_usd"], 100.0 * row["attainment"]
-            _tell(case, f"{name}, seed {seed}: {cost:.3f} USD, {attained:.3f} %")
-    return rows, trials
+    past = Stage(setting, before, forecasters, settings.seeds[0], bound=False)
+    judged = {seed: Stage(setting, base, forecasters, seed, bound=True) for seed in settings.seeds}
+    known = policies(function=past.function_in_time)
+    digest = setting_digest(
+        case.config, ignored=("compare", "output"), measuring=Path(planner_episodes.__file__)
+    )
+    name = "-".join(str(label).replace(" ", "_") for label in case.labels.values())
+    finished = FinishedRows(unfinished / f"{name}.jsonl", digest)
+    return CaseRuns(case, chosen_policies(settings.planners, known), finished, past, judged)
 
 
-def _tell(case: Case, text: str) -> None:
-    print(f"{STUDY.name} {case.labels}: {text}", file=sys.stderr, flush=True)
+def leg(*made_from: Any, main: bool) -> tuple[list[Row], list[Row]]:
+    """Run one part of a case in a process of its own; return its judged rows and trials."""
+    return case_runs(*made_from).rows(main=main)
 
 
-def run(overrides: Sequence[str]) -> Path:
+def run(
+    overrides: Sequence[str],
+    *,
+    forecasters: Mapping[str, str] = FORECASTERS,
+    before_s: float = DAY_S,
+) -> Path:
     """Run the study and write its tables; ``overrides`` change its configuration.
 
     Raises:
@@ -307,20 +189,34 @@ def run(overrides: Sequence[str]) -> Path:
     from joblib import Parallel, delayed  # type: ignore[import-untyped]
 
     found = cases(STUDY, overrides)
-    jobs = compare_settings(found[0].config).jobs
-    rows: list[Row] = []
-    trials: list[Row] = []
-    with whole_folder(output_folder(STUDY, found)) as folder:
-        for judged, tried in Parallel(n_jobs=jobs)(delayed(case_rows)(case) for case in found):
-            rows += judged
-            trials += tried
+    output = output_folder(STUDY, found)
+    require_free(output)
+    unfinished = output.with_name(f"{output.name}.unfinished")
+    parallel = Parallel(n_jobs=compare_settings(found[0].config).jobs)
+    # The main policies of all cases come first: a study that is cut off has them.
+    parts = [
+        parallel(delayed(leg)(case, unfinished, forecasters, before_s, main=main) for case in found)
+        for main in (True, False)
+    ]
+    pairs = [pair for of_case in zip(*parts, strict=True) for pair in of_case]
+    rows = [row for judged, _ in pairs for row in judged]
+    trials = [row for _, tried in pairs for row in tried]
+    with whole_folder(output) as folder:
         table = markdown(table_rows(rows))
-        replace_text(folder.path / RUNS, csv_text(rows))
+        replace_text(folder.path / RUNS, csv_text(without(rows, "hours_usd")))
+        replace_text(folder.path / DIFFERENCES, csv_text(difference_rows(rows)))
+        replace_text(folder.path / HOURS, csv_text(hour_rows(rows)))
         replace_text(folder.path / TRIALS, csv_text(trials))
         replace_text(folder.path / TABLE, table)
+    shutil.rmtree(unfinished)
     print(table)
     print(folder.final)
     return folder.final
+
+
+def without(rows: Sequence[Row], column: str) -> list[Row]:
+    """Return the rows without a column."""
+    return [{key: value for key, value in row.items() if key != column} for row in rows]
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from markopt.resources import shipped_folder
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from markopt.cloud.simulated import SimulationSettings
     from markopt.workload.protocol import Workload
 
 
@@ -189,7 +190,7 @@ class ConfigParts:
         config = self.base
         settings = instantiate(config.controller, "controller")
         service = instantiate(config.service, "service")
-        clouds = SimulatedClouds(instantiate(config.cloud, "cloud"))
+        clouds = SimulatedClouds(_simulated(instantiate(config.cloud, "cloud")))
         workload = self._workload(span)
         if span != "judged":
             clouds = clouds.earlier(self._tuning_span_s()[0])
@@ -323,6 +324,16 @@ class ConfigParts:
             f"# The policy '{policy}' as compared; run it: markopt run --config-file {path.name}\n"
         )
         replace_text(path, head + text)
+
+
+def _simulated(cloud: Any) -> SimulationSettings:
+    from markopt.cloud.simulated import SimulationSettings
+
+    if not isinstance(cloud, SimulationSettings):
+        raise ConfigError(
+            f"cloud: must be a simulated one here, got {type(cloud).__name__}; use markopt deploy"
+        )
+    return cloud
 
 
 def policy_name(config: DictConfig, option: str | None) -> str:

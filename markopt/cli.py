@@ -80,6 +80,22 @@ def backtest(context: typer.Context) -> None:
     launch_backtest(context.args)
 
 
+@app.command(context_settings=PASS_THROUGH, options_metavar="[--yes] [KEY=VALUE ...]")
+def deploy(
+    context: typer.Context,
+    config_file: Annotated[
+        Path | None, typer.Option(help="A policy, as compare exports one.")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Confirm a first run that changes a real account.")
+    ] = False,
+) -> None:
+    """Run a policy on a cloud: cloud=NAME controller.mode=advise|shadow|act."""
+    from markopt.deployment.launch import launch_deploy
+
+    launch_deploy(context.args, config_file, confirmed=yes)
+
+
 @app.command()
 def plan(
     problem: Annotated[Path, typer.Option(help="A problem as JSON; '-' reads standard input.")],

@@ -41,6 +41,7 @@ OTHER_KEYS = (
     "compare",
     "characterize",
     "backtest",
+    "deploy",
 )
 """What else a configuration may say: where results go, how things are compared."""
 
@@ -102,7 +103,7 @@ def compose(overrides: Sequence[str], config_file: Path | None = None) -> Compos
 
 def _check_options(overrides: Sequence[str]) -> None:
     """Refuse a choice of a group that is no name, on which Hydra ends with a traceback."""
-    groups = _groups()
+    groups = config_groups()
     for text, override in zip(overrides, parse(overrides), strict=True):
         group = override.key_or_group
         if group not in groups or override.is_delete() or override.is_sweep_override():
@@ -283,7 +284,7 @@ def _explain(error: Exception, overrides: Sequence[str], config_file: Path | Non
             if f"{key}=" in str(error) or "sweep" in str(error).lower():
                 return f"{text}: a list of values needs -m (or, in compare, planner= and seed=)"
         elif f"'{key}'" in str(error).splitlines()[0]:
-            groups = [text for text in overrides if text.split("=", 1)[0] in _groups()]
+            groups = [text for text in overrides if text.split("=", 1)[0] in config_groups()]
             known = _keys(groups, config_file)
             if key in known:
                 break
@@ -293,7 +294,7 @@ def _explain(error: Exception, overrides: Sequence[str], config_file: Path | Non
     return f"configuration: {reason}{cause}"
 
 
-def _groups() -> list[str]:
+def config_groups() -> list[str]:
     """Return every config group, nested ones by their path (``cloud/market``)."""
     base = shipped_folder("conf")
     return [path.relative_to(base).as_posix() for path in base.rglob("*") if path.is_dir()]
@@ -311,7 +312,7 @@ def _keys(choices: Sequence[str], config_file: Path | None) -> list[str]:
             if isinstance(child, DictConfig) and not (child._is_none() or child._is_missing()):
                 yield from walk(child, f"{name}.")
 
-    return sorted({*walk(compose(choices, config_file).config, ""), *_groups()})
+    return sorted({*walk(compose(choices, config_file).config, ""), *config_groups()})
 
 
 def _close(name: str, known: Sequence[str]) -> str:

@@ -13,12 +13,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figure_style import PALETTE, Row, chosen, distinct, main, read_rows, values
+from figure_style import (
+    BLUE,
+    GRAY,
+    ORANGE,
+    Entry,
+    Row,
+    chosen,
+    distinct,
+    main,
+    mean,
+    read_rows,
+    values,
+)
 from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-BLUE, ORANGE, GRAY = PALETTE[0], PALETTE[1], "#9aa5b1"
+ENTRIES = {
+    "attribution": Entry(
+        "Where the loss comes from: from the bill down to the clairvoyant bound",
+        "experiments/results/attribution",
+        "studies.md#where-the-loss-comes-from",
+        "make study NAME=attribution",
+    )
+}
 LABELS = {
     "forecast": "Forecast error",
     "interruptions": "Interruptions",
@@ -106,6 +125,22 @@ def draw(folder: Path) -> Any:
     words = ["Loss", "Gain", "Where the bar would end with its loss in reverse order"]
     figure.legend(handles, words, loc="outside lower center", ncols=3)
     return figure
+
+
+def caption(folder: Path) -> str:
+    """Return what the figure finds."""
+    losses, runs = read_rows(folder / "losses.csv"), read_rows(folder / "runs.csv")
+    wanted = {"trace": "sample", "spot": "False", "policy": "program"}
+    bill, bound = ends_of(chosen(runs, **wanted))
+    forecast = chosen(losses, **wanted, part="forecast")
+    gap = chosen(losses, **wanted, part="solver_gap")
+    return (
+        "Not knowing the load makes most of the loss: on the sample's burst the program pays "
+        f"{bill:.2f} USD on demand, foresight {bound:.2f}, and {mean(forecast, 'usd'):.2f} of the "
+        f"{bill - bound:.2f} USD between them go with the forecast's error. With launches that are "
+        f"ready at once it would cost {mean(forecast, 'reverse_usd'):.2f}. The solver's gap costs "
+        f"{mean(gap, 'usd'):.2f} USD."
+    )
 
 
 if __name__ == "__main__":

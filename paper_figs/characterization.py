@@ -13,19 +13,48 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-from figure_style import STYLE
+from figure_style import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PINK,
+    STYLE,
+    Entry,
+)
+from figure_style import main as draw_to_file
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-ORANGE, BLUE, MUTED = "#e69f00", "#0072b2", "#5f6b7a"
+ENTRIES = {
+    f"characterization_{service}": Entry(
+        f"{name} on every platform: cost by load and by batch",
+        f"experiments/results/characterization/{service}",
+        page,
+        f"markopt characterize service={service}",
+    )
+    for service, name, page in (
+        (
+            "inception_bn",
+            "Inception-BN",
+            "characterization.md#inception-bn-98-within-200-ms",
+        ),
+        (
+            "inception_v3",
+            "Inception-v3",
+            "characterization.md#inception-v3-98-within-500-ms",
+        ),
+    )
+}
 MODELS = {
-    "CPU": ("CPU instance", "#0072b2", "o", "-"),
-    "GPU": ("GPU instance", "#009e73", "s", "--"),
-    "CaaS": ("Container", "#cc79a7", "D", ":"),
-    "FaaS": ("Function", "#e69f00", "^", "-."),
+    "CPU": ("CPU instance", BLUE, "o", "-"),
+    "GPU": ("GPU instance", GREEN, "s", "--"),
+    "CaaS": ("Container", PINK, "D", ":"),
+    "FaaS": ("Function", ORANGE, "^", "-."),
+}
+VERDICTS = {
+    "small_cpu": "that small CPUs are cheaper per request {verdict}",
+    "gpu": "that a GPU pays off only with batching and load {verdict}",
+    "cost_order": "that instances are cheaper than containers and these than functions {verdict}",
 }
 UNDISCOUNTED = ("on_demand", "container", "function")
 
@@ -132,55 +161,43 @@ def plain(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def caption(document: dict[str, Any], catalog: str) -> str:
+def caption(folder: Path) -> str:
     """Return what the figure finds."""
-    found = [f for f in document["findings"] if f["catalog"] == catalog]
-    verdicts = {
-        f["key"]: f["verdict"] for f in found if f["key"] in ("small_cpu", "gpu", "cost_order")
-    }
-    slo = document["slo"]
-    names = {
-        "small_cpu": "small CPU cheaper",
-        "gpu": "GPU only with batching and load",
-        "cost_order": "IaaS < CaaS < FaaS",
-    }
-    told = ", ".join(f"{names[key]}: {verdict}" for key, verdict in verdicts.items())
+    document, rows = read(folder, None)
+    slo, catalog = document["slo"], rows[0]["catalog"]
+    told = [
+        VERDICTS[found["key"]].format(
+            verdict="is not decided" if found["verdict"] == "not decided" else found["verdict"]
+        )
+        for found in document["findings"]
+        if found["key"] in VERDICTS and found["catalog"] == catalog
+    ]
+    best = cheapest(rows, "pool")
+    name = min(best, key=lambda each: _usd(best[each]))
     return (
-        f"{document['service']} on {catalog}, {100 * slo['sl_min']:g} % within "
-        f"{1000 * slo['rt_max_s']:g} ms, each platform at its cheapest batch that meets the SLO.\n"
-        f"{told}. Open marks rest on assumed figures."
+        f"{100.0 * slo['sl_min']:g} % within {1000.0 * slo['rt_max_s']:g} ms on {catalog}, each "
+        "platform at its cheapest batch that meets the SLO. Cheapest at high load: "
+        f"{name} at {_usd(best[name]):.3g} USD per million requests. Of MArk's findings, "
+        f"{'; '.join(told)}. Open marks and thin lines rest on assumed figures."
     )
 
 
-def draw(folder: Path, path: Path, catalog: str | None = None) -> None:
-    """Write the figure as vectors (.pdf or .svg)."""
+def draw(folder: Path, catalog: str | None = None) -> Any:
+    """Return the figure: cost by platform, and by largest batch."""
     document, rows = read(folder, catalog)
     platforms = len({row["platform"] for row in rows if row["purchase"] in UNDISCOUNTED})
-    with mpl.rc_context(STYLE):
-        size = (7.2, max(1.3 + 0.17 * platforms, 3.0))
-        figure, (left, right) = plt.subplots(1, 2, figsize=size, layout="constrained")
-        draw_platforms(left, rows, document["low_rps"])
-        draw_batches(right, rows)
-        figure.supxlabel(caption(document, rows[0]["catalog"]), fontsize=7, color=MUTED)
-        stamp = {"CreationDate": None} if path.suffix == ".pdf" else {"Date": None}
-        figure.savefig(path, metadata=stamp)
-        plt.close(figure)
+    size = (7.2, max(1.0 + 0.17 * platforms, 3.0))
+    figure, (left, right) = plt.subplots(1, 2, figsize=size, layout="constrained")
+    draw_platforms(left, rows, document["low_rps"])
+    draw_batches(right, rows)
+    return figure
 
 
 def main(arguments: list[str]) -> int:
     """Draw from the given result folder into the given file, for the given catalogue."""
-    if len(arguments) not in (2, 3) or Path(arguments[1]).suffix not in (".pdf", ".svg"):
-        print(
-            "usage: characterization.py RESULT_FOLDER FIGURE.(pdf|svg) [CATALOG]", file=sys.stderr
-        )
-        return 2
-    folder = Path(arguments[0])
-    if not (folder / "characterization.csv").is_file():
-        print(f"{folder}: expected the files of markopt characterize", file=sys.stderr)
-        return 2
-    draw(folder, Path(arguments[1]), *arguments[2:])
-    print(arguments[1])
-    return 0
+    catalog = arguments[2] if len(arguments) == 3 else None
+    paths = arguments[:2] if len(arguments) == 3 else arguments
+    return draw_to_file(lambda folder: draw(folder, catalog), paths, style=STYLE)
 
 
 if __name__ == "__main__":

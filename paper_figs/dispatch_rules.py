@@ -16,15 +16,26 @@ from figure_style import (
     LIMIT,
     MARKERS,
     PALETTE,
+    Entry,
     chosen,
     distinct,
     legend_below,
     look,
     main,
+    mean,
     read_rows,
     values,
 )
 from matplotlib import pyplot as plt
+
+ENTRIES = {
+    "dispatch_rules": Entry(
+        "Dispatch rules: attainment, spill and cost over utilization",
+        "experiments/results/dispatch_rules",
+        "studies.md#dispatch-rules",
+        "make study NAME=dispatch_rules",
+    )
+}
 
 
 def draw_curves(axes: Any, rows: list[dict[str, str]], key: str, looks: dict[str, Any]) -> None:
@@ -88,6 +99,24 @@ def draw(folder: Path) -> Any:
     legend_below(figure, grid[0, 0])
     grid[2, -1].legend(fontsize=6, title="bouncer", title_fontsize=6, loc="upper right")
     return figure
+
+
+def caption(folder: Path) -> str:
+    """Return what the figure finds."""
+    worth = read_rows(folder / "worth.csv")
+
+    def percent(fleet: str, dispatcher: str, bouncer: str = "none") -> float:
+        found = chosen(worth, fleet=fleet, dispatcher=dispatcher, bouncer=bouncer)
+        return 100.0 * (mean(found, "cost_ratio") - 1.0)
+
+    return (
+        "Rules differ where service times or servers differ. Against weighted round robin, least "
+        f"expected delay costs {-percent('CPU, varying', 'least_expected_delay'):.0f} % less on "
+        "CPUs of varying service times; join shortest queue, which does not know speeds, "
+        f"{percent('CPU and GPU', 'join_shortest_queue'):.0f} % more on unlike servers. On alike "
+        "servers of steady service times the best pair saves "
+        f"{-percent('CPU', 'least_expected_delay', 'predicted_deadline'):.1f} %."
+    )
 
 
 if __name__ == "__main__":

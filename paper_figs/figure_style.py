@@ -1,11 +1,14 @@
 """How the figures look: colors, lines and sizes, panels over time, vector files.
 
 Colors are Okabe and Ito's, which color-blind readers tell apart; lines differ in their dashes too.
+A script of one figure or more has ``ENTRIES`` (what each is drawn from, for the gallery),
+``draw(source)`` and ``caption(source)``, the finding with its numbers taken from the same tables.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,16 +22,20 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#3b3f46", "#f0e442")
+BLUE, ORANGE, GREEN, PINK = "#0072b2", "#e69f00", "#009e73", "#cc79a7"
+SKY, RED, BLACK, YELLOW = "#56b4e9", "#d55e00", "#3b3f46", "#f0e442"
+PALETTE = (BLUE, ORANGE, GREEN, PINK, SKY, RED, BLACK, YELLOW)
+GRAY, MUTED, GRID = "#9aa5b1", "#5f6b7a", "#e4e8ee"
+"""Of bars that are no finding, of words beside the axes, and of the grid."""
 MARKERS = ("o", "s", "D", "^", "P", "X", "v", "*")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)))
-LIMIT = {"color": "#d55e00", "linewidth": 0.8, "linestyle": (0, (1, 2)), "zorder": 0}
+LIMIT = {"color": RED, "linewidth": 0.9, "linestyle": (0, (1, 1.5)), "zorder": 1}
 STYLE = {
     "font.size": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
-    "grid.color": "#e4e8ee",
+    "grid.color": GRID,
     "axes.axisbelow": True,
     "pdf.fonttype": 42,
     "svg.hashsalt": "markopt",
@@ -38,6 +45,20 @@ SMALL = {**STYLE, "font.size": 7, "axes.titlesize": 8, "lines.linewidth": 1.2}
 """For figures of many panels."""
 
 Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A figure of the gallery: what it shows, what it is drawn from, and what makes that again.
+
+    ``source`` is a folder or file of committed tables, ``page`` a page of the documentation with
+    what was asked and found; both from the repository's root and from ``docs`` respectively.
+    """
+
+    title: str
+    source: str
+    page: str
+    command: str
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -50,9 +71,40 @@ def read_rows(path: Path) -> list[Row]:
         return list(csv.DictReader(file))
 
 
+def read_markdown(path: Path) -> list[list[Row]]:
+    """Return the tables of a Markdown page, each as rows.
+
+    Raises:
+        FileNotFoundError: there is no such page.
+    """
+    tables: list[list[list[str]]] = [[]]
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("|"):
+            tables[-1].append(
+                [cell.strip().strip("`") for cell in line.strip().strip("|").split("|")]
+            )
+        elif tables[-1]:
+            tables.append([])
+    return [
+        [dict(zip(head, cells, strict=True)) for cells in body]
+        for head, _, *body in filter(None, tables)
+    ]
+
+
 def values(rows: Sequence[Row], key: str, factor: float = 1.0) -> np.ndarray:
     """Return a column as numbers times ``factor``; an empty field is not a number."""
     return np.array([factor * float(row[key]) if row[key] else np.nan for row in rows])
+
+
+def mean(rows: Sequence[Row], key: str, factor: float = 1.0) -> float:
+    """Return the mean of a column's numbers times ``factor``.
+
+    Raises:
+        ValueError: there are no rows.
+    """
+    if not rows:
+        raise ValueError(f"expected rows with '{key}', got none")
+    return float(np.nanmean(values(rows, key, factor)))
 
 
 def distinct(rows: Sequence[Row], key: str) -> list[str]:
@@ -139,10 +191,10 @@ def grid_over_time(
     return figure
 
 
-def use_log_scale(axes: Any) -> None:
-    """Make the vertical axis logarithmic, with a few plain numbers beside it."""
+def use_log_scale(axes: Any, subs: Sequence[float] = (1.0, 2.0, 5.0)) -> None:
+    """Make the vertical axis logarithmic, with plain numbers at ``subs`` of every decade."""
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_locator(LogLocator(subs=subs))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
 
@@ -153,22 +205,43 @@ def legend_below(figure: Any, axes: Any, columns: int = 6) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
-def save(figure: Any, path: Path) -> None:
-    """Write a figure as vectors (.pdf or .svg), the same bytes every time."""
-    stamp = {"CreationDate": None} if path.suffix == ".pdf" else {"Date": None}
-    figure.savefig(path, metadata=stamp)
+def digest(source: Path) -> str:
+    """Return what tells a source's content: the SHA-256 of its tables, in the order of their names.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+    """
+    paths = sorted(filter(Path.is_file, source.iterdir())) if source.is_dir() else [source]
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(path.name.encode() + b"\0" + path.read_bytes())
+    return f"sha256:{found.hexdigest()}"
+
+
+def save(figure: Any, path: Path, source: Path | None = None) -> None:
+    """Write a figure as vectors (.pdf or .svg), the same bytes every time.
+
+    A vector picture (.svg) also says what the tables were that it shows, where ``source`` is given.
+    """
+    stamp: dict[str, Any] = {"CreationDate": None} if path.suffix == ".pdf" else {"Date": None}
+    if source is not None and path.suffix == ".svg":
+        stamp["Source"] = digest(source)
+    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    figure.savefig(temporary, metadata=stamp)
+    temporary.replace(path)
     plt.close(figure)
 
 
 def main(draw: Callable[[Path], Any], arguments: Sequence[str], *, style: Mapping = SMALL) -> int:
-    """Draw from a result folder into a file; ``draw`` returns the figure."""
+    """Draw from a result folder or file into a file; ``draw`` returns the figure."""
     if len(arguments) != 2 or Path(arguments[1]).suffix not in (".pdf", ".svg"):
         script = Path(sys.argv[0]).name
         print(f"usage: {script} RESULT_FOLDER FIGURE.(pdf|svg)", file=sys.stderr)
         return 2
     try:
         with mpl.rc_context(dict(style)):
-            save(draw(Path(arguments[0])), Path(arguments[1]))
+            source = Path(arguments[0])
+            save(draw(source), Path(arguments[1]), source)
     except FileNotFoundError as error:
         print(f"{error.filename}: expected a study's table; run the study first", file=sys.stderr)
         return 2

@@ -12,18 +12,31 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from figure_style import MARKERS, PALETTE, STYLE, save
+from figure_style import (
+    BLUE,
+    GREEN,
+    MARKERS,
+    MUTED,
+    ORANGE,
+    PALETTE,
+    PINK,
+    RED,
+    SKY,
+    STYLE,
+    YELLOW,
+    use_log_scale,
+)
+from figure_style import main as draw_to_file
 from matplotlib import pyplot as plt
 
 KINDS = {
-    "on_demand": ("On demand", "#0072b2", ""),
-    "spot": ("Spot", "#56b4e9", "//"),
-    "burstable": ("Burstable", "#009e73", "xx"),
-    "container": ("Containers", "#f0e442", "++"),
-    "lambda": ("Lambda", "#e69f00", ".."),
-    "warm": ("Warm functions", "#cc79a7", "\\\\"),
+    "on_demand": ("On demand", BLUE, ""),
+    "spot": ("Spot", SKY, "//"),
+    "burstable": ("Burstable", GREEN, "xx"),
+    "container": ("Containers", YELLOW, "++"),
+    "lambda": ("Lambda", ORANGE, ".."),
+    "warm": ("Warm functions", PINK, "\\\\"),
 }
 
 
@@ -48,7 +61,7 @@ def draw_scatter(axes: Any, groups: dict[str, list[dict[str, Any]]]) -> None:
         ring = {"s": 40, "facecolors": "none", "edgecolors": look["color"], "linewidths": 1.6}
         axes.scatter(share.mean(), cost.mean(), label=policy, marker=look["marker"], **ring)
     first = next(iter(groups.values()))[0]
-    axes.axvline(100.0 * first["sl_min"], color="#d55e00", linestyle="--", linewidth=1)
+    axes.axvline(100.0 * first["sl_min"], color=RED, linestyle="--", linewidth=1)
     bounds = [
         row["clairvoyant_bound_usd"]
         for rows in groups.values()
@@ -56,23 +69,25 @@ def draw_scatter(axes: Any, groups: dict[str, list[dict[str, Any]]]) -> None:
         if row["clairvoyant_bound_usd"] is not None
     ]
     if bounds:
-        axes.axhline(np.mean(bounds), color="#5f6b7a", linestyle=":", linewidth=1)
+        axes.axhline(np.mean(bounds), color=MUTED, linestyle=":", linewidth=1)
         axes.annotate(
             "clairvoyant bound",
-            (0.0, float(np.mean(bounds))),
+            (0.06, float(np.mean(bounds))),
+            xytext=(0, 2),
+            textcoords="offset points",
             xycoords=("axes fraction", "data"),
             va="bottom",
             fontsize=7,
-            color="#5f6b7a",
+            color=MUTED,
         )
     costs = [row["cost_usd"] for rows in groups.values() for row in rows]
-    if max(costs) > 20.0 * min(costs):
-        axes.set_yscale("log")
+    if max(costs) > 8.0 * min(costs):
+        use_log_scale(axes)
     else:
         axes.set_ylim(bottom=0.0)
     axes.set_xlabel("Requests within RT_max, %")
     axes.set_ylabel("Cost, USD")
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(0.05, 0.62))
 
 
 def draw_bills(axes: Any, groups: dict[str, list[dict[str, Any]]]) -> None:
@@ -92,27 +107,18 @@ def draw_bills(axes: Any, groups: dict[str, list[dict[str, Any]]]) -> None:
     axes.legend(fontsize=7)
 
 
-def draw(folder: Path, path: Path) -> None:
-    """Write the figure as vectors (.pdf or .svg)."""
+def draw(folder: Path) -> Any:
+    """Return the figure: cost over attainment, and the bills by kind."""
     groups = rows_by_policy(folder)
-    with mpl.rc_context(STYLE):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(7.0, 2.8), layout="constrained")
-        draw_scatter(left, groups)
-        draw_bills(right, groups)
-        save(figure, path)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.0, 2.8), layout="constrained")
+    draw_scatter(left, groups)
+    draw_bills(right, groups)
+    return figure
 
 
 def main(arguments: list[str]) -> int:
     """Draw from the given result folder into the given file."""
-    if len(arguments) != 2 or Path(arguments[1]).suffix not in (".pdf", ".svg"):
-        print(
-            "usage: policies_on_one_day.py RESULT_FOLDER FIGURE.(pdf|svg)",
-            file=sys.stderr,
-        )
-        return 2
-    draw(Path(arguments[0]), Path(arguments[1]))
-    print(arguments[1])
-    return 0
+    return draw_to_file(draw, arguments, style=STYLE)
 
 
 if __name__ == "__main__":

@@ -12,26 +12,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-
-mpl.use("Agg")
-from figure_style import STYLE
+from figure_style import BLUE, GREEN, MUTED, ORANGE, STYLE, Entry
+from figure_style import main as draw_to_file
 from matplotlib import pyplot as plt
 
-BLUE, ORANGE, GREEN, PINK, GREY = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#5f6b7a"
+ENTRIES = {
+    "spot_fits": Entry(
+        "Spot markets as recorded, and as the fitted processes make them",
+        "experiments/results/spot_fits/fits.json",
+        "markets.md#5-the-fits",
+        "python experiments/fit_spot_markets.py",
+    )
+}
 POOLS = {
     "r3.large/us-east-1a": (BLUE, "o"),
     "g2.2xlarge/us-east-1e": (ORANGE, "s"),
     "c3.xlarge/us-east-1a": (GREEN, "^"),
 }
-CAPTION = (
-    "Spells of capacity have heavy tails: of the three families lognormal is closest, exponential "
-    "far too light (a, b). Of the bidding era the\nfitted processes (lines) keep prices by share "
-    "of time (c) and, up to the on-demand price, rates of interruption within a factor of two "
-    "(d),\nbut not what happens within a spike (c3.xlarge at 2), and they forget faster (e). In "
-    "2021 no price came near on demand (f)."
-)
 
 
 def draw_survival(axes: Any, curves: dict[str, Any], title: str) -> None:
@@ -39,7 +37,7 @@ def draw_survival(axes: Any, curves: dict[str, Any], title: str) -> None:
     hours = np.array(curves["times_s"]) / 3600.0
     axes.loglog(hours, curves["observed"], color="black", lw=1.8, label="observed")
     for family, color, line in (
-        ("exponential", GREY, ":"),
+        ("exponential", MUTED, ":"),
         ("weibull", ORANGE, "--"),
         ("lognormal", BLUE, "-"),
     ):
@@ -129,29 +127,43 @@ def draw_smooth(axes: Any, document: dict[str, Any]) -> None:
     axes.legend(loc="upper right", fontsize=6.5)
 
 
+def caption(path: Path) -> str:
+    """Return what the figure finds."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    at = document["maxima"].index(1.0)
+    factors = []
+    for name in POOLS:
+        pool = document["prices_2015"][name]
+        observed, fitted = pool["observed"]["per_h"][at], pool["fitted"]["per_h"][at]
+        if observed and fitted:
+            factors.append(max(observed / fitted, fitted / observed))
+    dearest = max(row[-1] for kind in document["prices_2021"].values() for row in kind["observed"])
+    return (
+        "Spells of capacity have heavy tails: of the three families lognormal is closest, "
+        "exponential far too light (a, b). Of the bidding era the fitted processes (lines) keep "
+        "prices by share of time (c) and, at a maximum of the on-demand price, rates of "
+        f"interruption within a factor of {max(factors):.1f} (d), but not what happens within a "
+        "spike, and they forget faster (e). In 2021 no price came near on demand: 99 % lay below "
+        f"{dearest:.2f} of it (f)."
+    )
+
+
+def draw(path: Path) -> Any:
+    """Return the figure: capacity, prices, interruptions and memory, recorded and fitted."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    figure, axes = plt.subplots(2, 3, figsize=(10.0, 5.8), layout="constrained")
+    draw_survival(axes[0, 0], document["durations"]["v100_1 down"], "(a) V100: outages")
+    draw_survival(axes[0, 1], document["durations"]["v100_1 up"], "(b) V100: spells of capacity")
+    draw_quantiles(axes[0, 2], document)
+    draw_rates(axes[1, 0], document)
+    draw_autocorrelation(axes[1, 1], document)
+    draw_smooth(axes[1, 2], document)
+    return figure
+
+
 def main(arguments: list[str]) -> int:
-    """Draw the figure; PDF or SVG by the target's ending (PNG to look at)."""
-    if len(arguments) != 2:
-        print("Usage: spot_fits.py FITS.json FIGURE.{svg,pdf,png}")
-        return 2
-    document = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
-    target = Path(arguments[1])
-    with mpl.rc_context(STYLE):
-        figure, axes = plt.subplots(2, 3, figsize=(10.0, 6.4))
-        draw_survival(axes[0, 0], document["durations"]["v100_1 down"], "(a) V100: outages")
-        draw_survival(
-            axes[0, 1], document["durations"]["v100_1 up"], "(b) V100: spells of capacity"
-        )
-        draw_quantiles(axes[0, 2], document)
-        draw_rates(axes[1, 0], document)
-        draw_autocorrelation(axes[1, 1], document)
-        draw_smooth(axes[1, 2], document)
-        figure.tight_layout(rect=(0.0, 0.09, 1.0, 1.0))
-        figure.text(0.01, 0.01, CAPTION, fontsize=8, va="bottom")
-        metadata = {"Date": None} if target.suffix == ".svg" else {"CreationDate": None}
-        figure.savefig(target, metadata=metadata if target.suffix != ".png" else None, dpi=130)
-        plt.close(figure)
-    return 0
+    """Draw from the given file of fits into the given file."""
+    return draw_to_file(draw, arguments, style=STYLE)
 
 
 if __name__ == "__main__":

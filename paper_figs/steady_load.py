@@ -14,18 +14,28 @@ from typing import Any
 import numpy as np
 from figure_style import (
     LIMIT,
+    Entry,
     chosen,
     distinct,
     draw_over_time,
     legend_below,
     look,
     main,
+    mean,
     read_rows,
     use_log_scale,
     values,
 )
 from matplotlib import pyplot as plt
 
+ENTRIES = {
+    "steady_load": Entry(
+        "Steady load: latency, attainment and cost by the minute",
+        "experiments/results/steady_load",
+        "studies.md#steady-load",
+        "make study NAME=steady_load",
+    )
+}
 PANELS = (
     ("p98_ms", 1.0, "p98 of answered, ms"),
     ("attainment", 100.0, "Within RT_max, %"),
@@ -62,6 +72,26 @@ def draw(folder: Path) -> Any:
         grid[line, 0].set_ylabel(label)
     legend_below(figure, grid[0, 0])
     return figure
+
+
+def caption(folder: Path) -> str:
+    """Return what the figure finds."""
+    rows = read_rows(folder / "episodes.csv")
+    ratios: dict[str, list[float]] = {}
+    for service in distinct(rows, "service"):
+        of_service = chosen(rows, service=service)
+        least = mean(chosen(of_service, policy="program"), "cost_usd")
+        for policy in distinct(rows, "policy"):
+            cost = mean(chosen(of_service, policy=policy), "cost_usd")
+            ratios.setdefault(policy, []).append(cost / least)
+    greedy, tracking = ratios["greedy"], ratios["target_tracking"]
+    return (
+        "Under constant load every policy is level and no minute of any seed falls below "
+        f"{values(rows, 'worst_minute_attainment', 100.0).min():.2f} %. Greedy costs "
+        f"{100.0 * (min(greedy) - 1.0):.1f} to {100.0 * (max(greedy) - 1.0):.1f} % more than the "
+        f"program, target tracking on demand {min(tracking):.1f} to {max(tracking):.1f} times as "
+        "much. The limit is the SLO's 98 %."
+    )
 
 
 if __name__ == "__main__":

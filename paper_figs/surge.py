@@ -11,8 +11,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from figure_style import Panel, distinct, grid_over_time, main, read_rows
+from figure_style import (
+    Entry,
+    Panel,
+    chosen,
+    distinct,
+    grid_over_time,
+    main,
+    mean,
+    read_rows,
+    values,
+)
 
+ENTRIES = {
+    "surge": Entry(
+        "Surges: the load jumps within a minute",
+        "experiments/results/surge",
+        "studies.md#surges",
+        "make study NAME=surge",
+    )
+}
 WITH, WITHOUT = {"functions": "True"}, {"functions": "False"}
 PANELS = (
     Panel("attainment", "Within RT_max, %", 100.0, WITH),
@@ -29,6 +47,22 @@ def draw(folder: Path) -> Any:
     surges = distinct(rows, "surge")
     cases = {rf"load $\times$ {float(surge):g}": {"surge": surge} for surge in surges}
     return grid_over_time(rows, cases, PANELS)
+
+
+def caption(folder: Path) -> str:
+    """Return what the figure finds."""
+    rows = read_rows(folder / "episodes.csv")
+    largest = max(distinct(rows, "surge"), key=float)
+    found = chosen(rows, surge=largest, policy="program")
+    kept, lost = chosen(found, **WITH), chosen(found, **WITHOUT)
+    key = "worst_minute_attainment"
+    return (
+        f"Functions carry a jump of the load to {float(largest):g} times for the two to three "
+        "minutes until instances have booted: the worst minute of any seed keeps "
+        f"{values(kept, key, 100.0).min():.1f} % in time with the program, without functions "
+        f"{values(lost, key, 100.0).min():.1f} %. Over the half hour "
+        f"{mean(kept, 'attainment', 100.0):.2f} against {mean(lost, 'attainment', 100.0):.2f} %."
+    )
 
 
 if __name__ == "__main__":

@@ -192,6 +192,19 @@ def test_the_figure_is_drawn_from_the_files(here, study, monkeypatch):
     assert figure["main"](["nowhere", "first.pdf"]) == 2
 
 
+def test_what_is_committed_of_a_study_draws_the_same_figure(here, study, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "paper_figs"))
+    points = runpy.run_path(str(ROOT / "experiments" / "characterization_points.py"))
+    assert points["main"]([str(study[0] / "out"), "kept"]) == 0
+    figure = runpy.run_path(str(ROOT / "paper_figs" / "characterization.py"))
+    assert figure["caption"](Path("kept")) == figure["caption"](study[0] / "out")
+    for folder, name in ((study[0] / "out", "whole.pdf"), ("kept", "kept.pdf")):
+        assert figure["main"]([str(folder), name]) == 0
+    assert Path("whole.pdf").read_bytes() == Path("kept.pdf").read_bytes()
+    assert points["main"](["nowhere", "kept"]) == 2
+    assert points["main"](["kept"]) == 2
+
+
 def test_the_table_of_verdicts_is_made_from_the_files(study):
     script = runpy.run_path(str(ROOT / "experiments" / "characterization.py"))
     header, _, row = script["verdicts"](study[0]).splitlines()

@@ -1,12 +1,16 @@
 """The README's first result: written from result files, between its marks."""
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+TABLES = ROOT / "experiments" / "results" / "first_result"
 
 
 @pytest.fixture
@@ -44,5 +48,22 @@ def test_the_readme_has_the_marks_and_shows_the_five_policies(script):
 
 
 def test_a_folder_without_a_table_is_one_line_and_code_2(script, tmp_path, capsys):
-    assert script.main([str(tmp_path), "README.md", "x.svg"]) == 2
+    assert script.main([str(tmp_path), "README.md", "tables", "x.svg"]) == 2
     assert "table.md" in capsys.readouterr().err
+
+
+def test_table_picture_and_tables_are_taken_over_together(script, tmp_path, capsys):
+    folder, page = tmp_path / "demo", tmp_path / "README.md"
+    folder.mkdir()
+    (folder / "table.md").write_text("| policy |\n")
+    document = json.loads((TABLES / "comparison.json").read_text(encoding="utf-8"))
+    text = json.dumps(document | {"winner": {"policy": "program"}})
+    (folder / "comparison.json").write_text(text, encoding="utf-8")
+    page.write_text(f"{script.BEGIN}\n{script.END}\n")
+    paths = [folder, page, tmp_path / "tables", tmp_path / "picture.svg"]
+    assert script.main([str(path) for path in paths]) == 0
+    assert "| policy |" in page.read_text()
+    assert "<svg" in (tmp_path / "picture.svg").read_text()
+    kept = (tmp_path / "tables" / "comparison.json").read_bytes()
+    assert kept == (TABLES / "comparison.json").read_bytes()
+    assert "picture.svg" in capsys.readouterr().out

@@ -30,7 +30,7 @@ TABLES = dict.fromkeys(OVER_TIME, ("episodes.csv", "windows.csv")) | {
     "dispatch_rules": ("fleets.csv", "worth.csv"),
     "forecast_worth": ("runs.csv", "worth.csv"),
     "attribution": ("losses.csv", "runs.csv"),
-    "planners": ("runs.csv", "trials.csv"),
+    "planners": ("runs.csv", "differences.csv", "hours.csv", "trials.csv"),
 }
 SMALL = (
     "service=inception_bn",
@@ -151,12 +151,18 @@ def toy(study):
 
 def toy_run(load, study, output):
     module = load("experiments", study)
-    if study == "planners":  # its forecasters would have to be trained, and its past is a day
-        module.FORECASTERS, module.DAY_S = dict.fromkeys(module.FORECASTERS, "last_value"), 600.0
+    if study == "planners":
+        return planners_run(module, [*toy(study), f"output={output}"])
     if study != "dispatch_rules":
         return module.run([*toy(study), f"output={output}"])
     cpu = module.FixedFleet("CPU", "c5.large/on_demand", 80.0, (2, 3, 5))
     return module.run([*toy(study), f"output={output}"], [cpu])
+
+
+def planners_run(module, overrides):
+    """Run the planners study: its forecasters would have to be trained, and its past is a day."""
+    forecasters = dict.fromkeys(module.FORECASTERS, "last_value")
+    return module.run(overrides, forecasters=forecasters, before_s=600.0)
 
 
 def rows_of(path):
@@ -190,7 +196,81 @@ def test_policies_are_tuned_on_the_past_and_those_alike_share_what_was_found(toy
     cheapest = min(reached, key=lambda t: float(t["cost_usd"]))
     found = {row["values"] for row in rows if row["policy"] != "greedy"}
     assert found == {cheapest["values"]}
+    hours = rows_of(toys("planners") / "hours.csv")
+    by_seed = [float(row["cost_usd"]) for row in rows if row["policy"] == "program"]
+    assert [row["hour"] for row in hours] == ["0"]
+    assert float(hours[0]["program"]) == pytest.approx(np.mean(by_seed), abs=1e-3)
     assert all(0.0 <= float(row["violated"]) <= float(row["short"]) <= 1.0 for row in rows)
+
+
+def test_a_knob_walks_along_its_grid_to_the_least_and_asks_no_more_than_it_must(load):
+    module = load("experiments", "planners")
+    asked = []
+
+    def worth(value):
+        asked.append(value)
+        return value < 3.0, abs(value - 4.0)
+
+    grid = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)
+    assert module.descend(grid, 2.0, worth) == 4.0
+    assert sorted(asked) == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert module.descend(grid, 7.0, lambda value: (False, -value)) == 7.0
+    assert module.descend(grid, 3.0, lambda value: (False, 0.0)) == 3.0
+
+
+def test_costs_are_paired_over_seeds_and_over_hours(load):
+    table = load("experiments", "planners_table")
+
+    def runs(policy, *hours_by_seed):
+        case = {"service": "s", "purchase": "p", "policy": policy}
+        return [{**case, "cost_usd": sum(h), "hours_usd": h} for h in hours_by_seed]
+
+    rows = [*runs("greedy", [1.0, 3.0], [2.0, 2.0]), *runs("program", [1.0, 1.0], [2.0, 1.0])]
+    (found,) = table.difference_rows(rows)
+    assert (found["policy"], found["reference"]) == ("program", "greedy")
+    assert found["cost_percent"] == pytest.approx(-37.5)
+    half = 12.706 * np.std([-50.0, -25.0], ddof=1) / np.sqrt(2.0)
+    assert found["seeds_high"] == pytest.approx(-37.5 + half, abs=0.01)
+    # by hour the program saves 0 and 1.5 of 4 USD: drawn again, 0, 1.5 or 3 in all
+    assert (found["hours_low"], found["hours_high"]) == (-75.0, 0.0)
+    assert found["dearer_hours_share"] == 0.0
+    (one, *_) = table.difference_rows(runs("greedy", [1.0]) + runs("program", [2.0]))
+    assert one["seeds_low"] is None
+    assert one["hours_low"] is None
+    hours = table.hour_rows(rows)
+    assert [(row["hour"], row["greedy"], row["program"]) for row in hours] == [
+        (0, 1.5, 1.5),
+        (1, 2.5, 1.0),
+    ]
+
+
+def test_a_study_that_was_cut_off_goes_on_with_the_rows_of_the_same_setting(
+    load, tmp_path, monkeypatch
+):
+    module = load("experiments", "planners")
+    overrides = [o for o in toy("planners") if not o.startswith(("planner=", "seed="))]
+    overrides += ["planner=greedy", "seed=0", f"output={tmp_path / 'out'}"]
+    forecasters = dict.fromkeys(module.FORECASTERS, "last_value")
+    (case,) = module.cases(module.STUDY, overrides)
+    runs = module.case_runs(case, tmp_path / "out.unfinished", forecasters, 600.0)
+    (expected,), trials = runs.rows(main=True)
+    (kept,) = (tmp_path / "out.unfinished").iterdir()
+    with kept.open("a", encoding="utf-8") as file:
+        file.write('\n{"digest": "cut')
+
+    def refuse(*arguments):
+        raise ConfigError("run again")
+
+    for name in ("trial_row", "judged_row"):
+        monkeypatch.setattr(module, name, refuse)
+    other = [*overrides, "workload.scale=11"]
+    with pytest.raises(ConfigError, match="run again"):
+        planners_run(module, [o for o in other if o != "workload.scale=10"])
+    folder = planners_run(module, overrides)
+    (row,) = rows_of(folder / "runs.csv")
+    assert float(row["cost_usd"]) == expected["cost_usd"]
+    assert len(rows_of(folder / "trials.csv")) == len(trials)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_figure_says_what_it_lacks(load, tmp_path, capsys):
@@ -204,8 +284,8 @@ def test_a_figure_says_what_it_lacks(load, tmp_path, capsys):
 def test_the_committed_tables_are_small_and_of_the_study_as_configured(study):
     config = compose([f"experiment={study}"]).config
     settings = compare_settings(config)
-    for name in TABLES[study]:
-        assert (RESULTS / study / name).stat().st_size < 64 * 1024
+    for path in (RESULTS / study).iterdir():
+        assert path.stat().st_size < 64 * 1024
     if study == "dispatch_rules":
         pairs = {
             (row["dispatcher"], row["bouncer"]) for row in rows_of(RESULTS / study / "worth.csv")

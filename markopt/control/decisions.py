@@ -11,7 +11,7 @@ from typing import IO, Literal, Self, final
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from markopt.control.record import IntervalRecord, MonitorDecision
+from markopt.control.record import IntervalRecord, MonitorDecision, violation_text
 from markopt.errors import DataError
 
 
@@ -206,7 +206,7 @@ def _monitor_decision(decision: MonitorDecision) -> Decision:
         refused=report.refused,
         planner="slo_monitor",
         rung="",
-        reason=f"{decision.violation_share:.4%} of requests missed the SLO, on average",
+        reason=violation_text(decision.violation_share),
     )
 
 

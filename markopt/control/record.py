@@ -17,6 +17,11 @@ class MonitorDecision:
     report: ActionReport
 
 
+def violation_text(share: float) -> str:
+    """Return in words why the monitor acts at this average share of violations."""
+    return f"{share:.4%} of requests missed the SLO, on average"
+
+
 @dataclass(frozen=True, eq=False)
 class RefusedPlan:
     """A plan some of whose launches lacked capacity, so that another was made at once."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
+from markopt.control.guards.settings import GuardSettings
 from markopt.control.monitor import check_monitor
 from markopt.core import Limits
 from markopt.errors import ConfigError
 
+DATA_PLANES = ("bouncer", "weighted")
+MODES = ("advise", "shadow", "act")
 _WHOLE = ("horizon", "samples", "monitor_cool_down_rounds", "replans", "max_launches_per_interval")
 
 
@@ -30,6 +33,10 @@ class ControllerSettings:
     once without it. An interval without a request whose chance is below
     ``suspect_chance`` is taken for no data, for ``suspect_silence_s`` at most (see
     ``SilenceWatch``; 0: never).
+
+    ``mode`` and ``guards`` are for ``markopt deploy``: ``advise`` says what it would do and changes
+    nothing, ``shadow`` keeps a fleet in mind beside the real one, ``act`` carries out what the
+    guard rails leave (see ``GuardSettings``).
 
     Raises:
         ConfigError: a value is out of range or of the wrong kind; the text names the key.
@@ -55,6 +62,8 @@ class ControllerSettings:
     replans: int = 5
     suspect_silence_s: float = 600.0
     suspect_chance: float = 1e-6
+    mode: str = "advise"
+    guards: GuardSettings = field(default_factory=GuardSettings)
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -73,43 +82,50 @@ class ControllerSettings:
                 "controller.make_before_break_share: must lie in [0, 1], got "
                 f"{self.make_before_break_share}"
             )
+        for key, names in (("data_plane", DATA_PLANES), ("mode", MODES)):
+            if getattr(self, key) not in names:
+                expected = " or ".join(f"'{name}'" for name in names)
+                raise ConfigError(
+                    f"controller.{key}: expected {expected}, got '{getattr(self, key)}'"
+                )
+        for key in ("weight_quantile", "suspect_chance"):
+            if not 0.0 < getattr(self, key) < 1.0:
+                raise ConfigError(f"controller.{key}: must lie in (0, 1), got {getattr(self, key)}")
+        for key in ("max_vcpus", "max_launches_per_interval"):
+            limit = getattr(self, key)
+            if limit is not None and limit < 0:
+                raise ConfigError(f"controller.{key}: must not be negative, got {limit}")
+        self._check_monitor()
+
+    def _check_monitor(self) -> None:
         if not 0.0 < self.monitor_period_s <= self.interval_s:
             raise ConfigError(
                 "controller.monitor_period_s: must be positive and at most interval_s "
                 f"({self.interval_s}), got {self.monitor_period_s}"
             )
-        if self.data_plane not in ("bouncer", "weighted"):
-            raise ConfigError(
-                f"controller.data_plane: expected 'bouncer' or 'weighted', got '{self.data_plane}'"
-            )
-        for key in ("weight_quantile", "suspect_chance"):
-            if not 0.0 < getattr(self, key) < 1.0:
-                raise ConfigError(f"controller.{key}: must lie in (0, 1), got {getattr(self, key)}")
         check_monitor(
             self.monitor_weight, self.monitor_threshold_share, self.monitor_cool_down_rounds
         )
-        for key in ("max_vcpus", "max_launches_per_interval"):
-            limit = getattr(self, key)
-            if limit is not None and limit < 0:
-                raise ConfigError(f"controller.{key}: must not be negative, got {limit}")
 
     def _check_types(self) -> None:
         """Refuse what YAML or a command line can put in the place of a number or a switch."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value is None and field.default is None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if value is None and entry.default is None:
                 continue
-            if field.name in _WHOLE:
+            if entry.name == "guards":
+                fits, wanted = isinstance(value, GuardSettings), "guard rails (GuardSettings)"
+            elif entry.name in _WHOLE:
                 fits, wanted = type(value) is int, "a whole number"
-            elif isinstance(field.default, bool):
+            elif isinstance(entry.default, bool):
                 fits, wanted = isinstance(value, bool), "true or false"
-            elif isinstance(field.default, str):
+            elif isinstance(entry.default, str):
                 fits, wanted = isinstance(value, str), "a name"
             else:
                 fits = type(value) in (int, float) and math.isfinite(value)
                 wanted = "a finite number"
             if not fits:
-                raise ConfigError(f"controller.{field.name}: must be {wanted}, got {value!r}")
+                raise ConfigError(f"controller.{entry.name}: must be {wanted}, got {value!r}")
 
     @property
     def plans_at_once(self) -> int:

@@ -40,11 +40,11 @@ class IntervalCounts:
     """What was observed of one interval.
 
     The counts are those that arrived with the interval's observations, late reports of earlier
-    bins included, so that over a run nothing is lost. ``rate_rps`` and ``bin_rps`` speak of the
-    interval's own bins only; the rate is NaN where fewer than half of them came. ``complete`` is
-    False where more than one bin is missing: then the load may be unknown. ``suspicion`` says why
-    an interval that reads zero is not believed: its rate is NaN then, too. ``bins`` is how many
-    bins there should be.
+    bins (and what a late look tells of later ones) included, so that over a run nothing is lost.
+    ``rate_rps`` and ``bin_rps`` speak of the interval's own bins only; the rate is NaN where fewer
+    than half of them came. ``complete`` is False where more than one bin is missing: then the load
+    may be unknown. ``suspicion`` says why an interval that reads zero is not believed: its rate is
+    NaN then, too. ``bins`` is how many bins there should be.
     """
 
     arrivals: int
@@ -154,7 +154,9 @@ class Situation:
 
     def close_interval(self, start_s: float, end_s: float) -> IntervalCounts:
         """Return what the interval that has just ended brought, and start the next one."""
-        own = [n for bin_end_s, n in self._bins if bin_end_s > start_s + 1e-6 * self._interval_s]
+        rounding_s = 1e-6 * self._interval_s
+        later = [entry for entry in self._bins if entry[0] > end_s + rounding_s]
+        own = [n for at_s, n in self._bins if start_s + rounding_s < at_s <= end_s + rounding_s]
         expected = 1
         rate_rps = math.nan
         bin_rps: tuple[float, ...] = ()
@@ -177,7 +179,7 @@ class Situation:
         if not math.isnan(rate_rps):
             self._recent_rps.append(rate_rps)
         self._recent_bin_rps = bin_rps
-        self._bins.clear()
+        self._bins = later
         self._totals = [0, 0, 0, 0]
         return counts
 

@@ -20,6 +20,7 @@ from markopt.core.series import RateSeries
 from markopt.core.service import Service, Slo
 from markopt.core.statistics import RequestSink, RequestStatistics
 from markopt.core.throughput import RequiredThroughput, ThroughputCurve
+from markopt.core.warm_start import WarmStart
 
 __all__ = [
     "ActionReport",
@@ -50,4 +51,5 @@ __all__ = [
     "SloWindow",
     "Statistic",
     "ThroughputCurve",
+    "WarmStart",
 ]

@@ -68,7 +68,7 @@ class Actions:
 
     ``decision_id`` makes applying them twice change nothing. ``warm_functions`` None leaves the
     number as it is, ``function_share`` None the share of requests that a data plane with fixed
-    shares sends to functions.
+    shares sends to functions. ``reason`` says why, in words.
     """
 
     decision_id: str
@@ -76,6 +76,7 @@ class Actions:
     terminate: tuple[str, ...] = ()
     warm_functions: int | None = None
     function_share: float | None = None
+    reason: str = field(default="", compare=False)
 
     @property
     def empty(self) -> bool:

@@ -147,6 +147,7 @@ def test_a_solver_that_breaks_in_a_later_round_leaves_the_earlier_rounds_plan(
 def test_a_solver_that_breaks_on_whole_numbers_leaves_the_rounded_relaxation(
     monkeypatch: pytest.MonkeyPatch, fault: Callable
 ) -> None:
+    monkeypatch.setattr(searching, "BRANCHES", 0)
     break_solver(monkeypatch, fault, relaxed=False)
     plan = Program(mip_rel_gap=0.0).plan(problem(EIGHT, FLAT, with_function=function()))
     assert plan.rung == "rounded"

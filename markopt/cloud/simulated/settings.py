@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
 
 from markopt.cloud.simulated.api import ApiSettings
 from markopt.cloud.simulated.boot import LaunchSettings
@@ -10,6 +11,11 @@ from markopt.cloud.simulated.markets import DrawnSettings, MarketSettings
 from markopt.cloud.simulated.shortage import ShortageSettings
 from markopt.engine import Bouncer, Dispatcher
 from markopt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from markopt.cloud.live import Deployment
+    from markopt.cloud.protocol import Backend
+    from markopt.core import Offer
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,30 @@ class SimulationSettings:
             raise ConfigError(
                 f"cloud.market: expected a market (cloud/market=NAME), got {self.market!r}"
             )
+
+    REPLAYS_WORKLOAD: ClassVar[bool] = True
+    LIVES_HERE: ClassVar[bool] = True
+
+    def open(self, deployment: Deployment) -> Backend:
+        """Return a simulated cloud for a rehearsal by ``markopt deploy``."""
+        from markopt.cloud.simulated.cloud import SimulatedCloud
+
+        workload = deployment.workload
+        return SimulatedCloud(
+            self,
+            service=deployment.service,
+            offers=deployment.offers,
+            function=deployment.function,
+            arrivals=workload.new_arrivals(),
+            start_s=workload.start_s,
+            end_s=workload.end_s,
+            seed=deployment.seed,
+            initial_fleet=deployment.initial_fleet,
+        )
+
+    def expected_offers(self, offers: tuple[Offer, ...], *, start_s: float) -> tuple[Offer, ...]:
+        """Return the offers at the prices and hazards that policies may expect at the start."""
+        return self.market.expected(offers, start_s=start_s)
 
     @property
     def dispatch_rule(self) -> Dispatcher:

@@ -166,7 +166,11 @@ def time_to_scale(rows: Sequence[Row]) -> Figure:
             "y": names,
             "x": [row.ready_s for row in found],
             "text": [f"{row.ready_s:g} s, {row.ready_confidence}" for row in found],
-            "textposition": "auto",
+            # Beside hatched bars, on which nothing can be read.
+            "textposition": [
+                "outside" if row.ready_confidence == "assumed" else "auto" for row in found
+            ],
+            "cliponaxis": False,
             "marker": {
                 "color": [MODEL_COLORS[row.model] for row in found],
                 "pattern": {

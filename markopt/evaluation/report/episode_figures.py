@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -158,6 +159,9 @@ LOSSES = {
 }
 """Parts of ``attribution.csv`` in words."""
 
+ROOM_INSIDE, ROOM_BESIDE = 0.25, 0.1
+"""Shares of the bill that a label needs: within a bar on a narrow screen, and left of one."""
+
 
 def attribution(episode: EpisodeFiles) -> Figure:
     """From the bill down to the clairvoyant bound, part by part."""
@@ -176,8 +180,8 @@ def attribution(episode: EpisodeFiles) -> Figure:
             "y": names,
             "x": shown,
             "measure": ["absolute", *(["relative"] * len(usd)), "total"],
-            "text": [f"{value:.3g}" if abs(value) >= 0.0005 else "0" for value in texts],
-            "textposition": "outside",
+            "text": [f"{value:.3g}" if abs(value) >= 0.0005 * bill else "0" for value in texts],
+            "textposition": _label_places(bill, usd, texts[-1]),
             "cliponaxis": False,
             "decreasing": {"marker": {"color": style.BLUE}},
             "increasing": {"marker": {"color": style.ORANGE}},
@@ -191,6 +195,19 @@ def attribution(episode: EpisodeFiles) -> Figure:
     )
     sheet["margin"] = {**sheet["margin"], "t": 12}
     return {"data": data, "layout": sheet}
+
+
+def _label_places(bill: float, usd: Sequence[float], bound: float) -> list[str]:
+    """Return where each bar's label goes: inside a long one, lest it cover the names beside it."""
+    places, right = ["inside"], bill
+    for value in usd:
+        left = right - max(value, 0.0)
+        long = abs(value) >= ROOM_INSIDE * bill
+        places.append(
+            "inside" if long or (value > 0.0 and left < ROOM_BESIDE * bill) else "outside"
+        )
+        right -= value
+    return [*places, "inside" if bound >= ROOM_INSIDE * bill else "outside"]
 
 
 def cost_by_kind(episode: EpisodeFiles) -> Figure:
@@ -271,11 +288,13 @@ def latency(episode: EpisodeFiles, bins: int = 120) -> Figure:
     paths = [c for c in table.columns if c not in ("low_s", "high_s")]
     rt_max_ms = 1000.0 * float(episode.summary["slo"]["rt_max_s"])
     data: list[Figure] = []
+    spread = style.log_axis(1.0, 1e3)
     total = float(sum(table[path].sum() for path in paths))
     if total:
         high_ms = 1000.0 * table["high_s"].to_numpy(dtype=np.float64)
         low_ms = np.maximum(1000.0 * table["low_s"].to_numpy(dtype=np.float64), 1e-3)
         edges = np.geomspace(low_ms.min(), high_ms.max(), bins + 1)
+        spread = style.log_axis(float(edges[0]), float(edges[-1]))
         for path in paths:
             counts = _rebinned(low_ms, high_ms, table[path].to_numpy(dtype=np.float64), edges)
             if not counts.any():
@@ -299,12 +318,12 @@ def latency(episode: EpisodeFiles, bins: int = 120) -> Figure:
         "text": f"RT_max {rt_max_ms:g} ms",
         "showarrow": False,
         "xanchor": "left",
-        "font": {"color": style.RED},
+        "font": {"color": style.ALERT},
     }
     sheet = style.layout(
         "% of requests",
         x_title="Response time, ms (log)",
-        xaxis=style.log_axis(0.1, 1e6),
+        xaxis=spread,
         barmode="stack",
         shapes=[{**mark, "line": line}],
         annotations=[label],

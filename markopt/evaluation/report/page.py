@@ -19,7 +19,7 @@ from markopt.evaluation.report import (
     comparison_figures,
     episode_figures,
 )
-from markopt.evaluation.report.style import KIND_LABELS
+from markopt.evaluation.report.style import DARK_SHADES, KIND_LABELS
 from markopt.evaluation.results import REPORT, SUMMARY, EpisodeFiles, read_episode
 from markopt.evaluation.tabulation import COMPARISON, ComparisonFiles, read_comparison
 
@@ -83,6 +83,7 @@ def _write(folder: Path, template: str, context: dict[str, Any]) -> Path:
     page = environment.get_template(template).render(
         **context,
         figures=_script_safe(figures),
+        dark_shades=_script_safe(DARK_SHADES),
         plotly_js=get_plotlyjs().replace("</script", "<\\/script"),
     )
     path = folder / REPORT

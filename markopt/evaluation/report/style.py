@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+MAX_DECADES_IN_FULL = 4.0
+"""Decades of a logarithmic axis up to which 2 and 5 are labelled too."""
+
 MAX_POINTS = 2000
 """Points that a trace may hold: more than a screen can show."""
 
 INK, MUTED, GRID = "#1f2933", "#5f6b7a", "#e4e8ee"
+ALERT = "#a63f00"
+"""Red of words: darker than that of lines, which is too pale to read."""
+
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = (
     "#0072b2",
     "#e69f00",
@@ -24,6 +30,10 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = (
 )
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, YELLOW, BLACK)
 """Okabe and Ito's palette, which stays distinct under the common color-vision deficiencies."""
+
+DARK_SHADES = {INK: "#e3e8ee", MUTED: "#a4afbb", GRID: "#333c47", BLACK: "#c3ccd6", BLUE: "#2488cb"}
+DARK_SHADES |= {ALERT: "#f0925c", "#ffffff": "#1b2128"}
+"""What a page shows instead of its darkest colors where the reader's screen is dark."""
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 PATTERNS = ("", "/", "x", ".", "\\", "+", "-", "|")
@@ -88,12 +98,14 @@ def layout(y_title: str, *, x_title: str = "Hours", height: int = 320, **more: A
 
 
 def log_axis(low: float, high: float) -> dict[str, Any]:
-    """Return a logarithmic axis with whole labels at 1, 2 and 5 of every decade from low to high.
+    """Return a logarithmic axis with whole labels from low to high.
 
+    At 1, 2 and 5 of every decade; of more than four decades at 1 alone, since labels would touch.
     Plotly's own labels give the digit alone between decades: a 5 that means 50.
     """
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [float(f"{digit}e{decade}") for decade in decades for digit in (1, 2, 5)]
+    digits = (1, 2, 5) if math.log10(high / low) <= MAX_DECADES_IN_FULL else (1,)
+    ticks = [float(f"{digit}e{decade}") for decade in decades for digit in digits]
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 

@@ -19,11 +19,15 @@ class Assembly:
 
     ``launch`` and ``ready`` have shape (offers, cells), ``capacity`` and ``spill`` (states, cells);
     ``excess`` (states, cells), ``warm`` and ``short`` (cells,) are set where they are a choice.
+    ``cut_states`` are the pool states whose shortages have cuts from the start.
     Costs are expected ones: a cell's are weighted with its probability, a state's with its own.
     """
 
-    def __init__(self, statement: Statement) -> None:
+    def __init__(self, statement: Statement, cut_states: Indices | None = None) -> None:
         self.statement = statement
+        self.cut_states = (
+            np.arange(len(statement.states.probability)) if cut_states is None else cut_states
+        )
         self.fleet, self.tree = statement.fleet, statement.tree
         self.states, self.demand = statement.states, statement.demand
         self.own = statement.own

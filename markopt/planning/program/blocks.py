@@ -63,7 +63,7 @@ class ExpectedSpill:
     cut_count: int
 
     def add_rows(self, assembly: Assembly) -> None:
-        """Add the cuts of every state."""
+        """Add the cuts."""
         cuts = spill_cuts(assembly.demand, self.cut_count, assembly.limit_rps.max(axis=0))
         put_cuts(assembly, "spill_cut", cuts, assembly.spill)
 
@@ -103,13 +103,15 @@ class WarmFunctions:
 
 
 def put_cuts(assembly: Assembly, name: str, cuts: Cuts, short: Indices) -> Indices:
-    """Add ``short >= level - slope C`` in every state and return the rows, (states, cuts)."""
-    shape = (len(short), len(cuts.level))
+    """Add ``short >= level - slope C`` in the states with cuts; return the rows, (states, cuts)."""
+    states = assembly.cut_states
+    shape = (len(states), len(cuts.level))
     level = np.broadcast_to(cuts.level, shape)
     first = assembly.builder.add_rows(name, level.size, lower=level.ravel())
     rows = first + np.arange(level.size).reshape(shape)
-    assembly.builder.put(rows, short[:, cuts.interval], 1.0)
-    assembly.builder.put(rows, assembly.capacity[:, cuts.interval], cuts.slope)
+    at = (states[:, None], cuts.interval[None, :])
+    assembly.builder.put(rows, short[at], 1.0)
+    assembly.builder.put(rows, assembly.capacity[at], cuts.slope)
     return rows
 
 

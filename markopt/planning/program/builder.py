@@ -89,13 +89,20 @@ class BuiltProgram:
 
         What the cuts hide is paid for in the soft rows too, misses beyond the budget among them.
         """
-        model = self.model
         capacity = self.capacity_rps(values)
-        warm_rps = self.statement.own.warm_rps * self.warm_environments(values)
-        exact = values.copy()
-        exact[self.spill] = self.shortage.spill(capacity)[0]
+        spill, _ = self.shortage.spill(capacity)
+        excess = None
         if self.excess is not None:
-            exact[self.excess] = self.shortage.excess(capacity, warm_rps)[0]
+            warm_rps = self.statement.own.warm_rps * self.warm_environments(values)
+            excess, _ = self.shortage.excess(capacity, warm_rps)
+        return self.cost_usd(values, spill, excess)
+
+    def cost_usd(self, values: Array, spill: Array, excess: Array | None) -> float:
+        """Return the expected cost with these shortages, (states, cells), instead of its own."""
+        model, exact = self.model, values.copy()
+        exact[self.spill] = spill
+        if self.excess is not None:
+            exact[self.excess] = excess
         for row, slack in self.soft:
             inside = slice(model.starts[row], model.starts[row + 1])
             used = model.values[inside] @ exact[model.columns[inside]] + exact[slack]
@@ -103,9 +110,14 @@ class BuiltProgram:
         return float(model.cost @ exact) + model.offset
 
 
-def build_program(statement: Statement, cut_count: int) -> BuiltProgram:
-    """Return the program of DESIGN section 5 for one decision; docs/formulation.md has it whole."""
-    assembly = Assembly(statement)
+def build_program(
+    statement: Statement, cut_count: int, cut_states: Indices | None = None
+) -> BuiltProgram:
+    """Return the program of DESIGN section 5 for one decision; docs/formulation.md has it whole.
+
+    Shortages have ``cut_count`` cuts per cell in the ``cut_states``, by default all.
+    """
+    assembly = Assembly(statement, cut_states)
     blocks: list[Block] = [
         FleetBalance(),
         Capacity(),

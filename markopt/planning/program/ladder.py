@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from markopt.planning.program.builder import BuiltProgram
 from markopt.planning.program.solver import SolverAnswer
+from markopt.planning.program.warm import Hint
 
 Array = NDArray[np.float64]
 Rung = Literal["optimal", "incumbent", "rounded"]
@@ -17,13 +18,17 @@ Rung = Literal["optimal", "incumbent", "rounded"]
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """Values of the program's columns, USD with every scenario, the proven bound, and the rung."""
+    """Values of the program's columns, USD with every scenario, the proven bound, and the rung.
+
+    ``hint``: where a search for the next decision may begin.
+    """
 
     values: Array
     objective_usd: float
     bound_usd: float | None
     rung: Rung
     solver_status: str
+    hint: Hint | None = None
 
 
 def whole_solution(built: BuiltProgram, answer: SolverAnswer) -> Solution:

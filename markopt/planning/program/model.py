@@ -32,6 +32,13 @@ class SparseModel:
     column_blocks: tuple[tuple[str, int, tuple[int, ...]], ...]
     row_blocks: tuple[tuple[str, int, int], ...]
 
+    def entries(self, rows: Indices) -> tuple[Indices, Indices, Array]:
+        """Return starts, columns and values of some rows as a CSR matrix of their own."""
+        first, count = self.starts[rows], self.starts[rows + 1] - self.starts[rows]
+        starts = np.concatenate([[0], np.cumsum(count)])
+        at = np.arange(int(starts[-1])) + np.repeat(first - starts[:-1], count)
+        return starts, self.columns[at], self.values[at]
+
     def column_names(self) -> list[str]:
         """Return a name per column, such as ``launch[0,3]``."""
         names: list[str] = []

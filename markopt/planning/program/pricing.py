@@ -26,12 +26,18 @@ LIFETIMES = (3, 10, 30)
 CHEAPEST_OF_EACH = 6
 
 
+def held_offers(statement: Statement) -> Indices:
+    """Return the offers of which something is billed."""
+    fleet = statement.fleet
+    return np.flatnonzero(fleet.billed_now + fleet.noticed > 0.0)
+
+
 def starting_offers(statement: Statement) -> Indices:
     """Return the offers to begin with: what is billed, and the cheapest per throughput and life."""
     fleet = statement.fleet
     available = statement.states.expected.mean(axis=1)
     worth = np.maximum(fleet.mu * available, 1e-9)
-    chosen = set(np.flatnonzero(fleet.billed_now + fleet.noticed > 0.0).tolist())
+    chosen = set(held_offers(statement).tolist())
     lasting = np.array([offer.purchase.lasting for offer in statement.offers])
     for kind in (lasting, ~lasting):
         if not kind.any():

@@ -9,22 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markopt.errors import SolverFailed
+from markopt.planning.program.branching import Branching
 from markopt.planning.program.builder import BuiltProgram, build_program
 from markopt.planning.program.ladder import Solution, rounded_solution, whole_solution
 from markopt.planning.program.pricing import advantage_usd, prices, starting_offers
+from markopt.planning.program.relaxation import Relaxation
 from markopt.planning.program.rounding import rounded_until, roundings
+from markopt.planning.program.sleeping import calmer_states
 from markopt.planning.program.solver import Session, SolverAnswer, SolverOptions
-from markopt.planning.program.tightening import Tightening
+from markopt.planning.program.warm import Hint, starting_numbers
 from markopt.planning.statement import Statement
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
+BRANCHES = 150  # nodes before HiGHS searches
 CUT_ROUNDS = 25
 PRICE_ROUNDS = 20
 ENTERING = 6
 WHOLE_ROUNDS = 4
-RELAXED_SHARE = 0.1  # of the gap, what cuts may leave open in the relaxation
+RELAXED_SHARE = 0.3  # of the gap, what cuts may leave open in the relaxation
 CUT_SHARE = 0.1  # of the gap, what cuts may leave open at a whole-number plan
 WHOLE_SHARE = 0.9  # of the gap, for the tree search: the rest is what cuts leave open
 WIDER = 1  # of the offers in the program, so many times as many join where the gap stays open
@@ -35,12 +39,22 @@ class _Relaxed:
     """A relaxation over the offers ``numbers``; ``complete``: no other offer would lower it."""
 
     numbers: Indices
-    built: BuiltProgram
-    session: Session
-    tightening: Tightening
+    program: Relaxation
     answer: SolverAnswer
     advantage: Array
     complete: bool = True
+
+    @property
+    def built(self) -> BuiltProgram:
+        """The program over these offers."""
+        return self.program.built
+
+    @property
+    def hint(self) -> Hint | None:
+        """Its solution, for the next one to begin near."""
+        if self.answer.values is None:
+            return None
+        return Hint.of(self.numbers, self.built, self.answer.values)
 
     @property
     def floor_usd(self) -> float:
@@ -49,11 +63,16 @@ class _Relaxed:
 
 
 def search(
-    statement: Statement, options: SolverOptions, *, price_offers: bool, cut_count: int = 3
+    statement: Statement,
+    options: SolverOptions,
+    *,
+    price_offers: bool,
+    cut_count: int = 3,
+    hint: Hint | None = None,
 ) -> tuple[BuiltProgram, Solution]:
     """Return the best plan found and the program that it solves, over the offers that matter.
 
-    The program begins with ``cut_count`` cuts per interval.
+    The program begins with ``cut_count`` cuts per interval, or near a ``hint``.
 
     Without ``price_offers`` all offers are in the program from the start: terms may tie offers
     together in ways that prices do not tell.
@@ -62,9 +81,13 @@ def search(
         SolverFailed: neither whole numbers nor a rounded relaxation gave a plan; the text says why.
     """
     search_ = _Search(statement, options, cut_count)
-    everything = np.arange(len(statement.offers))
-    relaxed = search_.relax(starting_offers(statement) if price_offers else everything)
+    numbers = np.arange(len(statement.offers))
+    if price_offers:
+        numbers = starting_numbers(hint, statement) if hint else starting_offers(statement)
+    relaxed = search_.relax(numbers, hint)
     built, found = search_.whole(relaxed)
+    if relaxed.answer.values is not None:
+        found = replace(found, hint=relaxed.hint)
     if found.bound_usd is not None and not np.isfinite(found.bound_usd):
         found = replace(found, bound_usd=None)
     return built, found
@@ -78,11 +101,11 @@ class _Search:
             None if options.time_limit_s is None else time.monotonic() + options.time_limit_s
         )
 
-    def relax(self, numbers: Indices) -> _Relaxed:
+    def relax(self, numbers: Indices, hint: Hint | None) -> _Relaxed:
         """Solve the relaxation over all offers, with few of them in the program."""
-        found: _Relaxed | None = None
         while True:
-            found = self._relaxed_part(numbers, found)
+            found = self._relaxed_part(numbers, hint)
+            hint = found.hint
             if len(numbers) == len(self.statement.offers):
                 return found
             outside = np.setdiff1d(np.arange(len(self.statement.offers)), numbers)
@@ -93,33 +116,33 @@ class _Search:
             best = paying[np.argsort(-found.advantage[paying], kind="stable")][:ENTERING]
             numbers = np.union1d(numbers, best)
 
-    def _relaxed_part(self, numbers: Indices, before: _Relaxed | None) -> _Relaxed:
-        """Solve the relaxation over some offers; ``before``, over fewer, tells where to cut.
+    def _relaxed_part(self, numbers: Indices, hint: Hint | None) -> _Relaxed:
+        """Solve the relaxation over some offers; the hint tells where to cut.
 
         Raises:
             SolverFailed: there is no optimum.
         """
         part = self.statement.of(numbers)
-        built = build_program(part, self.cut_count)
-        session = Session(built.model, self.options, self.scale)
-        tightening = Tightening(built, session)
-        if before is not None and before.answer.values is not None:
-            values, ready = before.answer.values, np.zeros(built.ready.shape)
-            ready[np.searchsorted(numbers, before.numbers)] = values[before.built.ready]
-            warm = before.built.warm_environments(values)
-            tightening.cut_at(built.served_rps(ready), warm * part.own.warm_rps)
-        for _ in range(CUT_ROUNDS):
-            self._limit_time(session)
-            answer = session.relaxed()
-            if answer.status != "optimal" or answer.values is None or answer.row_duals is None:
+        stands_for = calmer_states(part)
+        built = build_program(part, self.cut_count, np.unique(stands_for))
+        program = Relaxation(built, stands_for, self.options, self.scale)
+        if hint is not None:
+            capacity = built.served_rps(hint.over(numbers))
+            program.cut_at(capacity, hint.warm * part.own.warm_rps)
+        for rounds_left in range(CUT_ROUNDS, 0, -1):
+            self._limit_time(program.session)
+            answer = program.solved()
+            if answer.status != "optimal" or answer.values is None:
                 raise SolverFailed(f"relaxation: {answer.raw}")
             open_usd = RELAXED_SHARE * self.options.relative_gap * abs(answer.objective or 0.0)
-            if self._late() or not tightening.tighten(answer.values, open_usd):
+            # Nothing may join after the last solve: its duals say which offers pay.
+            if rounds_left == 1 or self._late() or not program.tighten(answer.values, open_usd):
                 break
         advantage = np.zeros(len(self.statement.offers))
-        if len(numbers) < len(self.statement.offers) and answer.row_duals is not None:
-            advantage = advantage_usd(self.statement, numbers, prices(built, answer.row_duals))
-        return _Relaxed(numbers, built, session, tightening, answer, advantage)
+        if len(numbers) < len(self.statement.offers):
+            found = prices(built, program.session.row_duals())
+            advantage = advantage_usd(self.statement, numbers, found)
+        return _Relaxed(numbers, program, answer, advantage)
 
     def whole(self, relaxed: _Relaxed) -> tuple[BuiltProgram, Solution]:
         """Solve in whole numbers, over more offers while the plan is not proven.
@@ -139,8 +162,12 @@ class _Search:
             if not len(outside) or self._proven(found[1]) or self._late():
                 return found
             close = order[np.isin(order, outside)][: WIDER * len(relaxed.numbers)]
+            enough_usd = found[1].objective_usd - self._allowed_usd(found[1])
+            close = close[floor_usd - advantage[close] < enough_usd]
+            if not len(close):
+                return found
             try:
-                relaxed = self._relaxed_part(np.union1d(relaxed.numbers, close), relaxed)
+                relaxed = self._relaxed_part(np.union1d(relaxed.numbers, close), relaxed.hint)
             except SolverFailed:
                 return found
 
@@ -150,8 +177,8 @@ class _Search:
         if relaxed.answer.values is None:
             return None
         for columns, values in roundings(relaxed.built, relaxed.answer.values):
-            self._limit_time(relaxed.session)
-            answer = relaxed.session.fixed(columns, values)
+            self._limit_time(relaxed.program.session)
+            answer = relaxed.program.fixed(columns, values)
             if answer.status != "optimal" or answer.values is None:
                 continue
             found = self._rung(whole_solution(relaxed.built, replace(answer, bound=floor_usd)))
@@ -160,7 +187,7 @@ class _Search:
             if self._proven(best) or self._late():
                 return best
             # A tree search will look around here: cuts that are exact here save it a second round.
-            relaxed.tightening.tighten(answer.values, CUT_SHARE * self._allowed_usd(best))
+            relaxed.program.tighten(answer.values, CUT_SHARE * self._allowed_usd(best))
         dived = self._dived(relaxed, floor_usd)
         if dived is not None and (best is None or dived.objective_usd < best.objective_usd):
             return dived
@@ -174,7 +201,7 @@ class _Search:
         answer = relaxed.answer
         for interval in range(built.statement.whole_intervals):
             columns, whole = rounded_until(built, values, interval)
-            answer = relaxed.session.fixed(columns, whole)
+            answer = relaxed.program.fixed(columns, whole)
             if answer.status != "optimal" or answer.values is None or self._late():
                 return None
             values = answer.values
@@ -195,17 +222,55 @@ class _Search:
     def _solve_whole(
         self, relaxed: _Relaxed, floor_usd: float, beyond_usd: float
     ) -> tuple[BuiltProgram, Solution]:
-        """Solve and cut until the gap is closed; the bound speaks of all offers."""
-        built, session = relaxed.built, relaxed.session
+        """Round, then branch, then let HiGHS search; the bound speaks of all offers."""
         best = self._rounded(relaxed, floor_usd)
+        if best is None or not self._proven(best):
+            best, bound_usd = self._branched(relaxed, best, floor_usd, beyond_usd)
+            if best is None or not (self._proven(best) or bound_usd >= beyond_usd):
+                # Where only other offers keep the bound down, they must join first.
+                best = self._searched(relaxed, best, bound_usd, beyond_usd)
+        return relaxed.built, best
+
+    def _branched(
+        self, relaxed: _Relaxed, best: Solution | None, floor_usd: float, beyond_usd: float
+    ) -> tuple[Solution | None, float]:
+        """Branch on the relaxation; return the best plan and what all plans cost at least."""
+        integer, most = relaxed.built.model.integer, min(BRANCHES, self.options.max_nodes)
+        counted = integer[relaxed.built.launch].sum() + integer[relaxed.built.ready].sum()
+        if not most or self._late() or counted < integer.sum():
+            return best, floor_usd
+        branching = Branching(
+            relaxed.program,
+            best,
+            allowed_usd=self._allowed_usd,
+            cut_share=CUT_SHARE * self.options.relative_gap,
+            limit_time=lambda: self._limit_time(relaxed.program.session),
+            late=self._late,
+        )
+        branching.run(relaxed.answer.objective or 0.0, most)
+        bound_usd = max(floor_usd, min(branching.bound_usd, beyond_usd))
+        found = branching.best
+        if found is not None:
+            rung = found.rung if found is best else "incumbent"
+            found = replace(found, bound_usd=min(bound_usd, found.objective_usd), rung=rung)
+            if self._proven(found):
+                found = replace(found, rung="optimal")
+        return found, bound_usd
+
+    def _searched(
+        self, relaxed: _Relaxed, best: Solution | None, bound_usd: float, beyond_usd: float
+    ) -> Solution:
+        """Let HiGHS search and add cuts until the gap is closed.
+
+        Raises:
+            SolverFailed: there is no plan.
+        """
+        built, session, share = relaxed.built, relaxed.program.session, WHOLE_SHARE
         if best is not None:
-            if self._proven(best):
-                return built, best
             session.start_from(best.values)
-        share, bound_usd = WHOLE_SHARE, floor_usd
         for _ in range(WHOLE_ROUNDS):
             self._limit_time(session)
-            answer = session.whole(share)
+            answer = relaxed.program.whole(share)
             if answer.bound is not None:
                 bound_usd = max(bound_usd, min(answer.bound, beyond_usd))
             if answer.values is None:
@@ -220,19 +285,24 @@ class _Search:
             best = replace(best, rung="optimal" if self._proven(best) else "incumbent")
             if best.rung == "optimal" or self._late():
                 break
-            if not relaxed.tightening.tighten(answer.values, CUT_SHARE * self._allowed_usd(best)):
+            if not relaxed.program.tighten(answer.values, CUT_SHARE * self._allowed_usd(best)):
                 share *= 0.5
-        if best is None:
-            # Counts rounded up keep the limits that are looked at, but what of a term?
-            rounded = None
-            if not self.statement.settings.terms:
-                rounded = rounded_solution(built, relaxed.answer, answer.raw)
-            if rounded is None:
-                raise SolverFailed(
-                    f"whole numbers: {answer.raw}; relaxation, rounded up: breaks a limit or term"
-                )
-            return built, rounded
-        return built, best
+        return self._rounded_up(relaxed, answer.raw) if best is None else best
+
+    def _rounded_up(self, relaxed: _Relaxed, first: str) -> Solution:
+        """Return the relaxation rounded up.
+
+        Raises:
+            SolverFailed: it breaks a limit, or may break a term.
+        """
+        found = None
+        if not self.statement.settings.terms:
+            found = rounded_solution(relaxed.built, relaxed.answer, first)
+        if found is None:
+            raise SolverFailed(
+                f"whole numbers: {first}; relaxation, rounded up: breaks a limit or term"
+            )
+        return found
 
     def _limit_time(self, session: Session) -> None:
         if self.until_s is not None:

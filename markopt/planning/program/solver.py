@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,9 @@ SWITCHED_OFF = (
 )
 
 DEVEX = 1
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 Status = Literal["optimal", "limit", "infeasible", "unbounded", "failed"]
 
@@ -46,7 +50,6 @@ class SolverAnswer:
     objective: float | None
     bound: float | None
     values: NDArray[np.float64] | None
-    row_duals: NDArray[np.float64] | None = None
 
 
 class Session:
@@ -59,7 +62,16 @@ class Session:
         SolverFailed: HiGHS does not accept the model.
     """
 
-    def __init__(self, model: SparseModel, options: SolverOptions, scale: float) -> None:
+    def __init__(
+        self,
+        model: SparseModel,
+        options: SolverOptions,
+        scale: float,
+        *,
+        awake: Indices | None = None,
+        cost: Array | None = None,
+    ) -> None:
+        """Load the model, all rows or those ``awake``, with its costs or others."""
         import highspy
 
         self._highspy, self._model, self._scale = highspy, model, scale
@@ -68,42 +80,103 @@ class Session:
         # Relaxations are solved again and again from their last basis: devex, without presolve.
         self._highs.setOptionValue("presolve", "off")
         self._highs.setOptionValue("simplex_dual_edge_weight_strategy", DEVEX)
-        lp = _highs_lp(highspy, model, relaxed=True, scale=scale)
-        if self._highs.passModel(lp) == highspy.HighsStatus.kError:
-            raise SolverFailed(
-                f"HiGHS: needs a well-formed model, refused one of {len(model.cost)} columns and "
-                f"{len(model.row_lower)} rows"
-            )
+        self._changed = True
+        self._cost = model.cost.copy() if cost is None else cost.copy()
+        rows = np.arange(len(model.row_lower)) if awake is None else awake
+        # Where each of the model's rows is inside the solver; -1: it sleeps.
+        self._place = np.full(len(model.row_lower), -1, dtype=np.int64)
+        self._place[rows] = np.arange(len(rows))
+        starts, columns, values = model.entries(rows)
+        part = replace(
+            model,
+            cost=self._cost,
+            row_lower=model.row_lower[rows],
+            row_upper=model.row_upper[rows],
+            starts=starts,
+            columns=columns,
+            values=values,
+        )
+        _pass_model(highspy, self._highs, part, relaxed=True, scale=scale)
 
     def relaxed(self) -> SolverAnswer:
-        """Solve without integrality; the answer has the rows' duals."""
+        """Solve without integrality."""
         answer = self._run(mip=False)
-        if answer.values is None:
-            return answer
-        duals = np.array(self._highs.getSolution().row_dual) / self._scale
-        return replace(answer, row_duals=duals)
+        self._changed = False
+        return answer
 
-    def add_rows(
-        self,
-        lower: NDArray[np.float64],
-        starts: NDArray[np.int64],
-        columns: NDArray[np.int64],
-        values: NDArray[np.float64],
-    ) -> None:
+    @property
+    def rows(self) -> int:
+        """How many rows are awake, those that were added among them."""
+        return int(self._highs.getNumRow())
+
+    def row_duals(self) -> Array:
+        """Return the duals of the model's rows at the last solution, 0 for those without one.
+
+        Rows that sleep have none.
+
+        Raises:
+            SolverFailed: the program has changed since: these would be another one's duals.
+        """
+        if self._changed:
+            raise SolverFailed("duals: the program has changed since it was solved")
+        inside = np.array(self._highs.getSolution().row_dual) / self._scale
+        there = (self._place >= 0) & (self._place < len(inside))
+        duals = np.zeros(len(self._place))
+        duals[there] = inside[self._place[there]]
+        return duals
+
+    def wake(self, rows: Indices) -> bool:
+        """Add those of the model's rows that still sleep; False: there are none."""
+        rows = rows[self._place[rows] < 0]
+        if not len(rows):
+            return False
+        self._place[rows] = self.rows + np.arange(len(rows))
+        starts, columns, values = self._model.entries(rows)
+        self._add(self._model.row_lower[rows], self._model.row_upper[rows], starts, columns, values)
+        return True
+
+    def add_rows(self, lower: Array, starts: Indices, columns: Indices, values: Array) -> None:
         """Add rows ``lower <= A x``; ``starts`` as in a CSR matrix, without the last one."""
-        count = len(lower)
-        upper = np.full(count, self._highspy.kHighsInf)
+        upper = np.full(len(lower), self._highspy.kHighsInf)
+        self._add(lower, upper, starts, columns, values)
+
+    def _add(
+        self, lower: Array, upper: Array, starts: Indices, columns: Indices, values: Array
+    ) -> None:
+        self._changed = True
         self._highs.addRows(
-            count,
+            len(lower),
             lower,
             upper,
             len(values),
-            starts.astype(np.int32),
+            starts[: len(lower)].astype(np.int32),
             columns.astype(np.int32),
             values,
         )
 
-    def fixed(self, columns: NDArray[np.int64], values: NDArray[np.float64]) -> SolverAnswer:
+    def add_free_rows(self, sums: Sequence[Indices]) -> int:
+        """Add rows without bounds, each the sum of some columns; return the first one's number."""
+        first, count = self.rows, np.array([len(columns) for columns in sums])
+        if len(sums):
+            columns, free = np.concatenate(sums), np.full(len(sums), self._highspy.kHighsInf)
+            self._add(-free, free, np.cumsum(count) - count, columns, np.ones(len(columns)))
+        return first
+
+    def bound_row(self, number: int, lower: float, upper: float) -> None:
+        """Bound a row by its number inside the solver."""
+        self._highs.changeRowBounds(number, lower, upper)
+
+    def bound_column(self, column: int, lower: float, upper: float) -> None:
+        """Bound a column."""
+        self._highs.changeColBounds(column, lower, upper)
+
+    def change_costs(self, columns: Indices, usd: Array) -> None:
+        """Give columns other costs."""
+        self._changed = True
+        self._cost[columns] = usd
+        self._highs.changeColsCost(len(columns), columns.astype(np.int32), usd * self._scale)
+
+    def fixed(self, columns: Indices, values: Array) -> SolverAnswer:
         """Solve the relaxation with some columns fixed; their bounds are put back afterwards."""
         count, own = len(columns), columns.astype(np.int32)
         self._highs.changeColsBounds(count, own, values, values)
@@ -143,7 +216,7 @@ class Session:
         """Return whether the values cost what the solver says."""
         if answer.values is None or answer.objective is None:
             return False
-        usd = float(self._model.cost @ answer.values) + self._model.offset
+        usd = float(self._cost @ answer.values) + self._model.offset
         return abs(usd - answer.objective) <= 1e-6 * max(abs(usd), 1.0 / self._scale)
 
     def _run(self, *, mip: bool) -> SolverAnswer:
@@ -177,12 +250,7 @@ def solve_model(
     import highspy
 
     highs = _new_highs(highspy, options)
-    accepted = highs.passModel(_highs_lp(highspy, model, relaxed=relaxed, scale=scale))
-    if accepted == highspy.HighsStatus.kError:
-        raise SolverFailed(
-            f"HiGHS: needs a well-formed model, refused one of {len(model.cost)} columns and "
-            f"{len(model.row_lower)} rows"
-        )
+    _pass_model(highspy, highs, model, relaxed=relaxed, scale=scale)
     highs.run()
     return _answer(highspy, highs, mip=bool(model.integer.any()) and not relaxed, scale=scale)
 
@@ -192,10 +260,11 @@ def write_model(model: SparseModel, path: Path) -> None:
     import highspy
 
     highs = _new_highs(highspy, SolverOptions())
-    lp = _highs_lp(highspy, model, relaxed=False, scale=1.0)
-    lp.col_names_ = [_plain(name) for name in model.column_names()]
-    lp.row_names_ = [_plain(name) for name in model.row_names()]
-    highs.passModel(lp)
+    _pass_model(highspy, highs, model, relaxed=False, scale=1.0)
+    for number, name in enumerate(model.column_names()):
+        highs.passColName(number, _plain(name))
+    for number, name in enumerate(model.row_names()):
+        highs.passRowName(number, _plain(name))
     unfinished = path.with_name(f"unfinished-{path.name}")
     highs.writeModel(str(unfinished))
     unfinished.replace(path)
@@ -220,24 +289,38 @@ def _new_highs(highspy: Any, options: SolverOptions) -> Any:
     return highs
 
 
-def _highs_lp(highspy: Any, model: SparseModel, *, relaxed: bool, scale: float) -> Any:
-    lp = highspy.HighsLp()
-    lp.num_col_ = len(model.cost)
-    lp.num_row_ = len(model.row_lower)
-    lp.col_cost_ = model.cost * scale
-    lp.col_lower_ = model.lower
-    lp.col_upper_ = model.upper
-    lp.row_lower_ = model.row_lower
-    lp.row_upper_ = model.row_upper
-    lp.offset_ = model.offset * scale
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    lp.a_matrix_.start_ = model.starts.astype(np.int32)
-    lp.a_matrix_.index_ = model.columns.astype(np.int32)
-    lp.a_matrix_.value_ = model.values
-    if model.integer.any() and not relaxed:
-        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
-        lp.integrality_ = [kinds[flag] for flag in model.integer.astype(int).tolist()]
-    return lp
+def _pass_model(
+    highspy: Any, highs: Any, model: SparseModel, *, relaxed: bool, scale: float
+) -> None:
+    """Load a model, from its arrays as they are: HiGHS's own structures are filled by elements.
+
+    Raises:
+        SolverFailed: HiGHS does not accept it.
+    """
+    kinds = highspy.HighsVarType
+    whole, free = int(kinds.kInteger), int(kinds.kContinuous)
+    accepted = highs.passModel(
+        len(model.cost),
+        len(model.row_lower),
+        len(model.values),
+        int(highspy.MatrixFormat.kRowwise),
+        int(highspy.ObjSense.kMinimize),
+        model.offset * scale,
+        model.cost * scale,
+        model.lower,
+        model.upper,
+        model.row_lower,
+        model.row_upper,
+        model.starts[:-1].astype(np.int32),
+        model.columns.astype(np.int32),
+        model.values,
+        np.where(model.integer & (not relaxed), whole, free).astype(np.int32),
+    )
+    if accepted == highspy.HighsStatus.kError:
+        raise SolverFailed(
+            f"HiGHS: needs a well-formed model, refused one of {len(model.cost)} columns and "
+            f"{len(model.row_lower)} rows"
+        )
 
 
 def _answer(highspy: Any, highs: Any, *, mip: bool, scale: float) -> SolverAnswer:

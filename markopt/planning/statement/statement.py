@@ -49,8 +49,9 @@ class Statement:
     cell is a node of ``tree`` at an interval. ``levels_rps`` (states, cells) is the throughput
     that the risk measure asks for, -inf where it asks for nothing, and at most ``reach_rps``, what
     instances and warm functions could serve at all: what no decision can prevent is no shortage, at
-    its price it would drown what can be decided in the solver's gap. ``spared_paths`` is how many
-    paths a sample-average promise over the whole window may break, None without one.
+    its price it would drown what can be decided in the solver's gap. ``penalty_usd`` is what one
+    violation beyond what is allowed costs. ``spared_paths`` is how many paths a sample-average
+    promise over the whole window may break, None without one.
     """
 
     problem: Problem
@@ -64,6 +65,7 @@ class Statement:
     levels_rps: Array
     reach_rps: Array
     budget: MissBudget
+    penalty_usd: float
     spared_paths: int | None = None
 
     @cached_property
@@ -112,20 +114,6 @@ class Statement:
         cells = self.tree.cell_of[self.tree.leaf_of]
         asked: Array = np.minimum(self.by_scenario[0], self.reach_rps[state, cells])
         return asked
-
-    @cached_property
-    def penalty_usd(self) -> float:
-        """Price of one violation beyond what is allowed, USD.
-
-        The dearest of all offers that may carry load counts, also one that is left out of
-        ``offers`` because another replaces it: the price must not depend on who solves.
-        """
-        interval_s = self.problem.interval_s
-        usd = [
-            (launch_delay_intervals(offer, interval_s) + 1) * offer.price_usd_per_s * interval_s
-            for offer in candidate_offers(self.problem)
-        ]
-        return PENALTY_INSTANCES * max(usd)
 
     @cached_property
     def by_scenario(self) -> tuple[Array, Array]:
@@ -268,6 +256,7 @@ class Formulation:
             levels_rps=np.minimum(levels_rps, reach),
             reach_rps=reach,
             budget=budget,
+            penalty_usd=violation_usd(stated),
             spared_paths=spared_paths,
         )
 
@@ -282,6 +271,20 @@ class Formulation:
             shared,
             self.scenario_groups,
         )
+
+
+def violation_usd(problem: Problem) -> float:
+    """Return the price of one violation beyond what is allowed, USD.
+
+    The dearest of all offers that may carry load counts, also one that is left out of a statement
+    because another replaces it: the price must not depend on who solves.
+    """
+    interval_s = problem.interval_s
+    usd = [
+        (launch_delay_intervals(offer, interval_s) + 1) * offer.price_usd_per_s * interval_s
+        for offer in candidate_offers(problem)
+    ]
+    return PENALTY_INSTANCES * max(usd)
 
 
 def settle_mix(

@@ -1,0 +1,116 @@
+"""What the deployment costs, estimated from the lives of its instances and from prices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import final
+
+from markopt.core import FunctionOffer, Offer
+
+
+@dataclass
+class _Life:
+    """An instance that is billed: from when, up to when it has been counted."""
+
+    offer: str
+    since_s: float
+    counted_s: float
+    usd: float = 0.0
+
+
+@final
+class EstimatedBill:
+    """Adds up instance-seconds times the price of the moment, functions' use, and warm concurrency.
+
+    An estimate: an instance counts from its launch to the look at which it has gone, and AWS's
+    invoice knows credits, taxes, traffic and the load balancer besides. A life shorter than an
+    offer's minimum is billed the minimum once it ends. Spot offers cost what the market showed in
+    between two looks, others their price.
+
+    Args:
+        offers: what is billed, with prices.
+        function: its price by request and warm second; None: there is none.
+        start_s: when the bill begins. What ran before is billed from its launch on.
+    """
+
+    def __init__(
+        self, offers: Iterable[Offer], function: FunctionOffer | None, *, start_s: float
+    ) -> None:
+        self._offers = {offer.name: offer for offer in offers}
+        self._function = function
+        self._now_s = start_s
+        self._lives: dict[str, _Life] = {}
+        self._ended_s = dict.fromkeys(self._offers, 0.0)
+        self._ended_usd = dict.fromkeys(self._offers, 0.0)
+        self._function_usd = 0.0
+        self._warm_usd = 0.0
+
+    def account(
+        self,
+        now_s: float,
+        running: Mapping[str, tuple[str, float]],
+        *,
+        spot_usd_per_s: Mapping[str, float],
+        warm_functions: int,
+    ) -> None:
+        """Count the time up to ``now_s``.
+
+        Args:
+            now_s: the time; it never falls.
+            running: offer and launch of each instance that is paid for now, by id.
+            spot_usd_per_s: the market's price by offer, since the last time.
+            warm_functions: environments kept warm since then.
+        """
+        for name, (offer, launched_s) in running.items():
+            if offer in self._offers and name not in self._lives:
+                since_s = min(launched_s, now_s)
+                self._lives[name] = _Life(offer, since_s, since_s)
+        for name, life in list(self._lives.items()):
+            price = spot_usd_per_s.get(life.offer, self._offers[life.offer].price_usd_per_s)
+            life.usd += (now_s - life.counted_s) * price
+            life.counted_s = now_s
+            if name not in running:
+                self._end(name, price)
+        if self._function is not None:
+            per_s = warm_functions * self._function.warm_price_usd_per_s
+            self._warm_usd += (now_s - self._now_s) * per_s
+        self._now_s = now_s
+
+    def spilled(self, requests: int) -> None:
+        """Count requests that functions served."""
+        if self._function is not None:
+            self._function_usd += requests * self._function.price_usd_per_request
+
+    def _end(self, name: str, price_usd_per_s: float) -> None:
+        """Close an instance's account, at the minimum if it was shorter; no time costs nothing."""
+        life = self._lives.pop(name)
+        lived_s = life.counted_s - life.since_s
+        missing_s = max(self._offers[life.offer].minimum_billed_s - lived_s, 0.0)
+        if lived_s <= 0.0:
+            missing_s = 0.0
+        self._ended_s[life.offer] += lived_s + missing_s
+        self._ended_usd[life.offer] += life.usd + missing_s * price_usd_per_s
+
+    def billed_s(self) -> dict[str, float]:
+        """Return billed instance-seconds per offer."""
+        seconds = dict(self._ended_s)
+        for life in self._lives.values():
+            seconds[life.offer] += life.counted_s - life.since_s
+        return seconds
+
+    def cost_usd(self) -> dict[str, float]:
+        """Return what it comes to so far, per purchase option, for functions and their warmth."""
+        by_offer = dict(self._ended_usd)
+        for life in self._lives.values():
+            by_offer[life.offer] += life.usd
+        cost: dict[str, float] = {}
+        for name, usd in by_offer.items():
+            kind = self._offers[name].purchase.value
+            cost[kind] = cost.get(kind, 0.0) + usd
+        return {**cost, "lambda": self._function_usd, "warm": self._warm_usd}
+
+    def total_usd(self) -> float:
+        """Return the sum over all kinds."""
+        return math.fsum(self.cost_usd().values())
