@@ -31,7 +31,7 @@ SWEPT = Swept(
 
 
 def draw(folder: Path) -> Any:
-    """Return the figure: cost above, attainment below, a column for hidden and for admitted errors."""
+    """Return the figure: cost above, attainment below; hidden errors left, admitted right."""
     return draw_swept(folder, SWEPT)
 
 
