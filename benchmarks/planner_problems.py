@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+from numpy.typing import NDArray
 
 from markopt.core import (
     Batching,
@@ -23,6 +26,8 @@ from markopt.core import (
 
 ZONES = ("a", "b", "c")
 INTERVAL_S = 60.0
+START_RPS = 2500.0
+STEP = 0.04  # standard deviation of the load's logarithm from one interval to the next
 
 
 def planner_problem(offers: int, horizon: int, scenarios: int, *, seed: int = 0) -> Problem:
@@ -48,10 +53,11 @@ def planner_problem(offers: int, horizon: int, scenarios: int, *, seed: int = 0)
         for zone in (None, *ZONES):
             if len(chosen) < offers:
                 chosen.append(_offer(rng, name, zone, size, mu_rps, usd_per_h, delay_s))
-    start_rps = 2500.0
-    steps = rng.normal(0.0, 0.04, (scenarios, horizon)).cumsum(axis=1)
-    season = 1.0 + 0.25 * np.sin(np.arange(horizon) / 5.0)
-    forecast = Forecast.equally_likely(0.0, INTERVAL_S, start_rps * season * np.exp(steps))
+    start_rps = START_RPS
+    steps = rng.normal(0.0, STEP, (scenarios, horizon)).cumsum(axis=1)
+    forecast = Forecast.equally_likely(
+        0.0, INTERVAL_S, start_rps * _season(0, horizon) * np.exp(steps)
+    )
     return Problem(
         time_s=0.0,
         interval_s=INTERVAL_S,
@@ -75,6 +81,40 @@ def planner_problem(offers: int, horizon: int, scenarios: int, *, seed: int = 0)
             max_instances_by_pool={o.pool: 40 for o in chosen if not o.purchase.lasting},
         ),
     )
+
+
+def next_problem(problem: Problem, fleet: FleetState, number: int, *, seed: int) -> Problem:
+    """Return the decision after ``problem``: an interval later, with the fleet that it left.
+
+    ``number`` counts decisions. The load has walked on along one path, and the forecast's sample
+    paths are drawn anew from there.
+    """
+    rng = np.random.default_rng([seed, number])
+    scenarios, horizon = problem.forecast.paths_rps.shape
+    walk = np.random.default_rng([seed, 0]).normal(0.0, STEP, number).sum()
+    steps = rng.normal(0.0, STEP, (scenarios, horizon)).cumsum(axis=1)
+    paths = START_RPS * _season(number, horizon) * np.exp(walk + steps)
+    time_s = number * INTERVAL_S
+    forecast = Forecast.equally_likely(time_s, INTERVAL_S, paths)
+    return replace(problem, time_s=time_s, fleet=fleet, forecast=forecast)
+
+
+def next_fleet(problem: Problem, launched: dict[str, int], ready: dict[str, int]) -> FleetState:
+    """Return the fleet an interval after a decision, by what it launched and has ready."""
+    held = []
+    for offer in problem.offers:
+        waiting = [s for s in problem.fleet.of(offer.name).pending_ready_in_s if s > 0.0]
+        waiting += [offer.launch_delay_s] * launched.get(offer.name, 0)
+        left = [s - INTERVAL_S for s in waiting]
+        count = ready.get(offer.name, 0) + sum(s <= 0.0 for s in left)
+        pending = tuple(sorted(s for s in left if s > 0.0))
+        if count or pending:
+            held.append(OfferFleet(offer.name, count, pending))
+    return FleetState(tuple(held))
+
+
+def _season(first: int, horizon: int) -> NDArray[np.float64]:
+    return 1.0 + 0.25 * np.sin((first + np.arange(horizon)) / 5.0)
 
 
 def _offer(  # noqa: PLR0917 - what an offer is drawn from, in one place

@@ -80,7 +80,7 @@ def backtest(context: typer.Context) -> None:
     launch_backtest(context.args)
 
 
-@app.command(context_settings=PASS_THROUGH, options_metavar="[--yes] [KEY=VALUE ...]")
+@app.command(context_settings=PASS_THROUGH, options_metavar="[--yes] [--dry-run] [KEY=VALUE ...]")
 def deploy(
     context: typer.Context,
     config_file: Annotated[
@@ -89,11 +89,14 @@ def deploy(
     yes: Annotated[
         bool, typer.Option("--yes", help="Confirm a first run that changes a real account.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the calls of one decision; change nothing.")
+    ] = False,
 ) -> None:
     """Run a policy on a cloud: cloud=NAME controller.mode=advise|shadow|act."""
     from markopt.deployment.launch import launch_deploy
 
-    launch_deploy(context.args, config_file, confirmed=yes)
+    launch_deploy(context.args, config_file, confirmed=yes, dry=dry_run)
 
 
 @app.command()
@@ -118,6 +121,40 @@ def plan(
     from markopt.decision import launch_plan
 
     launch_plan(problem, planner, overrides or [], explained=explain)
+
+
+@app.command()
+def replay(
+    journal: Annotated[Path, typer.Argument(help="The journal of a deployment.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Settings of the other planner.")
+    ] = None,
+    other: Annotated[
+        str | None,
+        typer.Option("--with", help="What planner=NAME would have done, decision by decision."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Build planners that are not markopt's own.")
+    ] = False,
+) -> None:
+    """Make every plan of a journal again; exit code 1 where one comes out otherwise."""
+    from markopt.deployment.replay.launch import launch_replay
+
+    code = launch_replay(journal, other, overrides or [], as_json=as_json, trusted=trust)
+    raise typer.Exit(code)
+
+
+@app.command()
+def top(
+    journal: Annotated[Path, typer.Argument(help="The journal of a deployment.")],
+    once: Annotated[bool, typer.Option("--once", help="One frame, and stop.")] = False,
+    svg: Annotated[Path | None, typer.Option(help="Write one frame as an image, and stop.")] = None,
+) -> None:
+    """Watch a deployment: load, fleet, spill, attainment, bill, the last decision and why."""
+    from markopt.deployment.watching.top import show_top
+
+    show_top(journal, once=once, svg=svg)
 
 
 @app.command()

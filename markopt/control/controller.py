@@ -182,6 +182,10 @@ class Controller:
             self._observation = self._memory.complete(self._backend.observe())
         return self._observation
 
+    def settle(self) -> None:
+        """Tell the forecaster of the last interval, too; for a run that is over."""
+        self._decider.learn(self._clock_s)
+
     def decide(self, begin_s: float) -> MadeDecision:
         """Make the decision at ``begin_s`` and carry it out, without letting time pass.
 

@@ -106,7 +106,7 @@ class Decider:
             Infeasible: no plan exists.
             BackendError: the back end failed.
         """
-        missing = self._learn(begin_s)
+        missing = self.learn(begin_s)
         started_s = time.perf_counter()
         forecast, failure = self._forecast(begin_s)
         forecast_wall_s = time.perf_counter() - started_s
@@ -195,7 +195,7 @@ class Decider:
             seen, problem, plan, actions, report, frozen, self._last_rate_rps, plan_wall_s
         )
 
-    def _learn(self, begin_s: float) -> str:
+    def learn(self, begin_s: float) -> str:
         """Tell the forecaster about what has ended; return why scale-in must freeze, or ''."""
         why = ""
         for start_s, counts in self._ended:

@@ -29,6 +29,7 @@ from markopt.core import (
     RequiredThroughput,
     Service,
     SloWindow,
+    WarmStart,
 )
 
 RECENT_INTERVALS = 60
@@ -128,6 +129,7 @@ class Situation:
         self._recent_targets_rps: deque[float] = deque(maxlen=RECENT_PLANS)
         self._recent_final_targets_rps: deque[float] = deque(maxlen=RECENT_PLANS)
         self._saturation_rps = {offer.name: offer.saturation_rps for offer in offers}
+        self._warm_start: WarmStart | None = None
         self._scale_out_s: float | None = None
         self._scale_in_s: float | None = None
         self._window = _Window(self._origin_s, service.slo.window_s)
@@ -191,7 +193,11 @@ class Situation:
         return replace(counts, rate_rps=math.nan, bin_rps=(), complete=False, suspicion=suspicion)
 
     def planned(self, plan: Plan) -> None:
-        """Remember the saturation throughput that a plan wants now, and at its horizon's end."""
+        """Remember the saturation throughput that a plan wants now, and at its horizon's end.
+
+        And where the search for the next plan may begin.
+        """
+        self._warm_start = plan.warm_start
         mu = np.array([self._saturation_rps[name] for name in plan.offers])
         self._recent_targets_rps.append(float(mu @ plan.targets[:, 0]))
         self._recent_final_targets_rps.append(float(mu @ plan.targets[:, -1]))
@@ -234,6 +240,7 @@ class Situation:
             recent_final_targets_rps=tuple(self._recent_final_targets_rps),
             since_scale_out_s=None if self._scale_out_s is None else time_s - self._scale_out_s,
             since_scale_in_s=None if self._scale_in_s is None else time_s - self._scale_in_s,
+            warm_start=self._warm_start,
         )
 
 

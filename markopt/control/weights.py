@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import final
 
 import numpy as np
 
-from markopt.core import Forecast, InstanceState, Observation, Offer, RequiredThroughput
+from markopt.core import (
+    Forecast,
+    InstanceState,
+    InstanceStatus,
+    Observation,
+    Offer,
+    RequiredThroughput,
+)
 
 _LEAST_CHANGE = 0.005
 """Smaller changes of the share are not worth a call to the load balancer."""
@@ -57,30 +64,42 @@ class FunctionShare:
 
     def wanted(self, observation: Observation) -> float:
         """Return the share of the expected rate that the ready instances do not carry."""
-        throughput_rps: dict[str, float] = {}
-        for instance in observation.instances:
-            offer = self._offers.get(instance.offer)
-            if offer is not None and instance.state is InstanceState.READY:
-                known_rps = throughput_rps.get(offer.instance_type, 0.0)
-                throughput_rps[offer.instance_type] = known_rps + offer.saturation_rps
+        throughput_rps = ready_throughput_rps(self._offers, observation.instances)
         if self._rate_rps <= 0.0:
             return 0.0 if throughput_rps else 1.0
-        return max(1.0 - self._carried_rps(throughput_rps) / self._rate_rps, 0.0)
+        carried = carried_rps(self._required_throughput, throughput_rps, self._rate_rps)
+        return max(1.0 - carried / self._rate_rps, 0.0)
 
-    def _carried_rps(self, throughput_rps: Mapping[str, float]) -> float:
-        """Return the largest rate D with Q(D) at most the whole throughput, up to the expected."""
-        total_rps = sum(throughput_rps.values())
-        if total_rps <= 0.0:
-            return 0.0
 
-        def fits(rate_rps: float) -> bool:
-            required = self._required_throughput.at(np.array([rate_rps]), throughput_rps)
-            return float(required[0]) <= total_rps
+def carried_rps(
+    required_throughput: RequiredThroughput, throughput_rps: Mapping[str, float], most_rps: float
+) -> float:
+    """Return the largest rate D with Q(D) at most the throughput by type, up to ``most_rps``."""
+    total_rps = sum(throughput_rps.values())
+    if total_rps <= 0.0:
+        return 0.0
 
-        low, high = 0.0, min(self._rate_rps, total_rps)
-        if fits(high):
-            return high
-        while high - low > 1e-4 * self._rate_rps:
-            middle = 0.5 * (low + high)
-            low, high = (middle, high) if fits(middle) else (low, middle)
-        return low
+    def fits(rate_rps: float) -> bool:
+        required = required_throughput.at(np.array([rate_rps]), throughput_rps)
+        return float(required[0]) <= total_rps
+
+    low, high = 0.0, min(most_rps, total_rps)
+    if fits(high):
+        return high
+    while high - low > 1e-4 * most_rps:
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def ready_throughput_rps(
+    offers: Mapping[str, Offer], instances: Iterable[InstanceStatus]
+) -> dict[str, float]:
+    """Return the saturation throughput of the ready instances by type."""
+    throughput_rps: dict[str, float] = {}
+    for instance in instances:
+        offer = offers.get(instance.offer)
+        if offer is not None and instance.state is InstanceState.READY:
+            known_rps = throughput_rps.get(offer.instance_type, 0.0)
+            throughput_rps[offer.instance_type] = known_rps + offer.saturation_rps
+    return throughput_rps

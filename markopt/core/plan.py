@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pydantic import ConfigDict
 
 from markopt.core.arrays import Integers, frozen_integers
+from markopt.core.warm_start import WarmStart
 from markopt.errors import PlanningError
 
 PLAN_SCHEMA = "markopt.plan/1"
@@ -21,6 +22,7 @@ class Plan:
     over the horizon, ``bound_usd`` a proven lower bound on it, both None for rules that optimise
     nothing. ``rung`` names the step of the solve ladder that gave the plan (``optimal``,
     ``incumbent``, ``rounded``, ``greedy``, ``hold``, ``rule``) and ``reason`` says why, in words.
+    ``warm_start`` is where a search for the next decision may begin, None without a search.
     ``spends_misses``: the plan counts on the misses that the SLO's window still allows, so that
     misses within it are no emergency (see ``SloMonitor``).
 
@@ -41,6 +43,7 @@ class Plan:
     bound_usd: float | None = None
     solver_status: str | None = None
     spends_misses: bool = False
+    warm_start: WarmStart | None = None
     schema: str = PLAN_SCHEMA
 
     def __post_init__(self) -> None:
@@ -72,4 +75,9 @@ class Plan:
 
     def first_step(self) -> Plan:
         """Return the plan with the one interval that is carried out."""
-        return replace(self, targets=self.targets[:, :1], warm_functions=self.warm_functions[:1])
+        return replace(
+            self,
+            targets=self.targets[:, :1],
+            warm_functions=self.warm_functions[:1],
+            warm_start=None,
+        )

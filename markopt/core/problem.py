@@ -13,6 +13,7 @@ from markopt.core.forecast import Forecast
 from markopt.core.offer import FunctionOffer, Offer
 from markopt.core.service import Service
 from markopt.core.throughput import RequiredThroughput
+from markopt.core.warm_start import WarmStart
 from markopt.errors import ConfigError
 
 PROBLEM_SCHEMA = "markopt.problem/1"
@@ -67,7 +68,8 @@ class Problem:
     wanted at once, ``recent_final_targets_rps`` what it wanted at its horizon's end (a rule that
     holds on to capacity says there what it would want without); ``since_scale_out_s`` and
     ``since_scale_in_s`` tell how long ago the fleet was changed (None: never).
-    Same problem, same plan.
+    ``warm_start`` is what the search for the last plan found, for the next one to be faster. Same
+    problem, same plan.
 
     Raises:
         ConfigError: no offers, names that are not unique, or a missing curve.
@@ -93,6 +95,7 @@ class Problem:
     recent_final_targets_rps: tuple[float, ...] = ()
     since_scale_out_s: float | None = None
     since_scale_in_s: float | None = None
+    warm_start: WarmStart | None = None
     schema: str = PROBLEM_SCHEMA
 
     def __post_init__(self) -> None:

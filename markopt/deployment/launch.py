@@ -10,16 +10,21 @@ import typer
 
 from markopt.control.journal import Carried
 from markopt.control.record import IntervalRecord
-from markopt.core import Observation
+from markopt.deployment.dry_run import dry_run
 from markopt.deployment.parts import Parts, parts_of
 from markopt.deployment.session import Listeners, Outcome, Start, deploy
+from markopt.deployment.watching.audience import watched
 from markopt.errors import ConfigError
 
 
 def launch_deploy(
-    arguments: Sequence[str], config_file: Path | None, *, confirmed: bool = False
+    arguments: Sequence[str],
+    config_file: Path | None,
+    *,
+    confirmed: bool = False,
+    dry: bool = False,
 ) -> None:
-    """Run a deployment and say on standard output what it decides.
+    """Run a deployment and say on standard output what it decides; ``dry``: what it would do.
 
     Raises:
         MarkoptError: see ``deploy``.
@@ -27,10 +32,14 @@ def launch_deploy(
     flags = [text for text in arguments if text.startswith("-")]
     if flags:
         raise ConfigError(f"{flags[0]}: no such option; markopt deploy --help lists them")
+    if dry:
+        for line in dry_run(parts_of([*arguments, "controller.mode=advise"], config_file)):
+            typer.echo(line)
+        return
     parts = parts_of(arguments, config_file)
     _confirm(parts, confirmed)
-    outcome = deploy(parts, _terminal(parts))
-    typer.echo(_ending(outcome))
+    with watched(parts, _terminal(parts)) as listeners:
+        deploy(parts, listeners)
 
 
 def _confirm(parts: Parts, confirmed: bool) -> None:
@@ -69,10 +78,16 @@ def _terminal(parts: Parts) -> Listeners:
     def on_trouble(text: str) -> None:
         typer.echo(f"markopt: warning: {text}", err=True)
 
-    def on_observation(_: Observation) -> None:
-        return
+    def on_end(outcome: Outcome) -> None:
+        typer.echo(_ending(outcome))
 
-    return Listeners(on_start, on_observation, on_carried, on_interval, on_trouble)
+    return Listeners(
+        on_start=on_start,
+        on_carried=on_carried,
+        on_interval=on_interval,
+        on_trouble=on_trouble,
+        on_end=on_end,
+    )
 
 
 def carried_text(carried: Carried) -> str:
@@ -104,4 +119,6 @@ def interval_text(record: IntervalRecord) -> str:
 
 def _ending(outcome: Outcome) -> str:
     bill = "" if outcome.ledger is None else f", {outcome.ledger.total_usd:.4f} USD"
+    if outcome.beside_usd is not None:
+        bill += f" in mind beside {outcome.beside_usd:.4f} USD of the real fleet"
     return f"{outcome.ending}: {outcome.intervals} intervals{bill}; journal {outcome.journal}"

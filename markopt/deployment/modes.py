@@ -1,9 +1,11 @@
-"""What becomes of actions by mode: nothing in ``advise``."""
+"""What becomes of actions where nothing may change: nothing, or a list of the calls to make."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
+from markopt.cloud.live import Describes
 from markopt.cloud.protocol import Backend
 from markopt.core import ActionReport, Actions, Ledger, Observation
 
@@ -30,3 +32,16 @@ class Advising:
     def close(self) -> Ledger:
         """End nothing: what runs is not this deployment's to end."""
         return Ledger({}, {}, 0, 0)
+
+
+def calls_for(backend: Backend, actions: Actions) -> Sequence[str]:
+    """Return the calls that actions would make, as the cloud tells; else the actions in words."""
+    if isinstance(backend, Describes):
+        return tuple(backend.describe(actions))
+    lines = [f"launch {count} {name}" for name, count in sorted(actions.launch.items()) if count]
+    lines += [f"terminate {instance_id}" for instance_id in actions.terminate]
+    if actions.warm_functions is not None:
+        lines.append(f"keep {actions.warm_functions} functions warm")
+    if actions.function_share is not None:
+        lines.append(f"send {actions.function_share:.3f} of the requests to functions")
+    return tuple(lines)

@@ -9,6 +9,7 @@ import numpy as np
 from markopt.cloud.protocol import Backend
 from markopt.control.journal import JournalDiverged
 from markopt.core import ActionReport, Actions, Observation
+from markopt.deployment.shadow import ShadowFleet
 
 
 @final
@@ -45,3 +46,23 @@ class RebuiltInProcess:
             raise JournalDiverged(
                 f"Journal: decision {actions.decision_id} has other effects than it had"
             )
+
+
+@final
+class RebuiltShadow:
+    """Tells a fleet in mind what it was; and the cloud beneath, where that lives here, too."""
+
+    def __init__(self, shadow: ShadowFleet, beneath: Backend | None) -> None:
+        self._shadow = shadow
+        self._beneath = beneath
+
+    def again_observed(self, observation: Observation) -> None:
+        """Come into the state in which this was observed."""
+        if self._beneath is not None:
+            self._beneath.advance(observation.time_s)
+            self._beneath.observe()
+        self._shadow.again_observed(observation)
+
+    def again_applied(self, actions: Actions, report: ActionReport) -> None:
+        """Come into the state after these actions."""
+        self._shadow.again_applied(actions, report)

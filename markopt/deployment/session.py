@@ -2,45 +2,47 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from markopt import __version__
-from markopt.cloud.clock import Clock, SteppedClock, WallClock
-from markopt.cloud.live import Deployment, Detaches
+from markopt.cloud.clock import Clock
+from markopt.cloud.live import Detaches
 from markopt.control import Controller
 from markopt.control.guards import Guards
 from markopt.control.journal import (
     Carried,
-    Epoch,
     Journal,
     JournalDiverged,
     JournaledBackend,
     JournaledForecaster,
     JournaledPlanner,
     Past,
+    Rebuilt,
 )
 from markopt.control.record import IntervalRecord
-from markopt.core import Ledger, Observation, RateSeries
+from markopt.core import Ledger, Observation
+from markopt.deployment.beginning import (
+    FOREVER_S,
+    begin,
+    deployment_of,
+    epoch_seed,
+    is_stepped,
+)
 from markopt.deployment.modes import Advising
 from markopt.deployment.pacing import PacedBackend, Stopped, StopSignal
-from markopt.deployment.parts import Parts, loop_of
-from markopt.deployment.past_load import extended, shifted
-from markopt.deployment.rebuilding import RebuiltInProcess
-from markopt.errors import ConfigError
-from markopt.evaluation.seeds import STREAMS, seed_sequence
+from markopt.deployment.parts import Parts
+from markopt.deployment.rebuilding import RebuiltInProcess, RebuiltShadow
+from markopt.deployment.shadow import ShadowFleet
 
 if TYPE_CHECKING:
     from markopt.cloud.protocol import Backend
 
-FOREVER_S = math.inf
+DONE = "done"
+"""How the ending of a session begins that came to its end."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Listeners:
     on_carried: Callable[[Carried], None] = lambda _: None
     on_interval: Callable[[IntervalRecord], None] = lambda _: None
     on_trouble: Callable[[str], None] = lambda _: None
+    on_end: Callable[[Outcome], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -68,25 +71,17 @@ class Start:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a process ended; ``ledger`` where it ended the fleet, too."""
+    """How a process ended; ``ledger`` where it ended the fleet, too.
+
+    In ``shadow`` the ledger is the imagined fleet's, and ``beside_usd`` what the real one has been
+    billed while this process looked on.
+    """
 
     journal: Path
     ending: str
     intervals: int
     ledger: Ledger | None
-
-
-@dataclass(frozen=True)
-class _Beginning:
-    """Where this process begins: in which epoch, with what past."""
-
-    epoch: Epoch
-    history: RateSeries
-    clock: Clock
-    resumed: bool
-    why: str
-    observed_until_s: float | None
-    end_s: float = field(default=FOREVER_S)
+    beside_usd: float | None = None
 
 
 def deploy(
@@ -104,7 +99,7 @@ def deploy(
         MarkoptError: a part of the loop failed.
     """
     listeners = listeners or Listeners()
-    durable = not _stepped(parts) and clock is None
+    durable = not is_stepped(parts) and clock is None
     journal = Journal(parts.deploy.journal_path, parts.deploy.name, durable=durable)
     ending = "failed"
     try:
@@ -117,6 +112,7 @@ def deploy(
                 listeners.on_trouble(f"the journal cannot be gone through again: {error}")
                 outcome = _deploy(parts, journal, listeners, stop, clock, anew=True)
         ending = outcome.ending
+        listeners.on_end(outcome)
     except BaseException as error:
         ending = f"failed: {type(error).__name__}: {error}"
         raise
@@ -134,18 +130,18 @@ def _deploy(
     *,
     anew: bool,
 ) -> Outcome:
-    beginning = _begin(parts, journal, clock, anew=anew)
+    beginning = begin(parts, journal, clock, anew=anew)
     epoch, mode = beginning.epoch, parts.controller.mode
     now_s = beginning.clock.now_s()
-    if beginning.end_s <= now_s + 1e-6:
+    if beginning.end_s <= now_s + 1e-6 and _done(journal):
         return Outcome(journal.path, f"over since {beginning.end_s:g} s", 0, None)
     forecaster = parts.forecaster.fit(beginning.history)
-    backend = parts.cloud.open(_deployment(parts, beginning))
+    backend = parts.cloud.open(deployment_of(parts, beginning.clock, beginning.observed_until_s))
     journal.begin_session(epoch.epoch, mode)
     listeners.on_start(
         Start(epoch.epoch, epoch.begin_s, now_s, beginning.end_s, beginning.resumed, beginning.why)
     )
-    acted: Backend = backend if mode == "act" else Advising(backend)
+    acted, rebuilt = _by_mode(parts, backend)
     paced = PacedBackend(
         acted,
         beginning.clock,
@@ -164,7 +160,7 @@ def _deploy(
         mode=mode,
         now_s=beginning.clock.now_s,
         intent_lasts_s=parts.controller.interval_s,
-        rebuilt=RebuiltInProcess(acted) if parts.lives_here else None,
+        rebuilt=rebuilt,
         on_carried=listeners.on_carried,
         on_observation=listeners.on_observation,
     )
@@ -180,136 +176,43 @@ def _deploy(
         backend=journaled,
         settings=parts.controller,
         history=beginning.history,
-        rng=np.random.default_rng(_epoch_seed(parts.seed, epoch.epoch)),
+        rng=np.random.default_rng(epoch_seed(parts.seed, epoch.epoch)),
         decision_prefix=f"{journal.identity}-",
         planner_name=type(parts.planner).__name__,
     )
-    intervals, ending = 0, "done"
+    intervals, ending = 0, DONE
     try:
         journaled.advance(epoch.begin_s)
         for record in controller.intervals(epoch.begin_s, beginning.end_s):
             if journal.interval(record, past):
                 listeners.on_interval(record)
                 intervals += 1
+        controller.settle()
     except Stopped as stopped:
         ending = f"stopped by {stopped}"
-    ledger = None
-    if parts.lives_here or (parts.deploy.terminate_at_end and mode == "act"):
+    ledger: Ledger | None
+    if mode == "act" and (parts.lives_here or parts.deploy.terminate_at_end):
         ledger = acted.close()
         ending += ", fleet ended"
-    elif isinstance(backend, Detaches):
-        backend.detach()
-    return Outcome(journal.path, ending, intervals, ledger)
-
-
-# --- where to begin ---
-
-
-def _begin(parts: Parts, journal: Journal, clock: Clock | None, *, anew: bool) -> _Beginning:
-    """Take the journal's last epoch up again, or open a new one."""
-    epochs = journal.reader.epochs()
-    last_s = journal.reader.last_time_s()
-    clock = clock or _clock(parts, last_s)
-    now_s = clock.now_s()
-    interval_s = parts.controller.interval_s
-    why = "the journal is new" if not epochs else _why_anew(parts, epochs[-1], now_s)
-    if anew:
-        why = "the journal cannot be gone through again"
-    resumed = not why
-    if why and epochs and parts.lives_here:
-        raise ConfigError(
-            f"deploy.journal: '{journal.path}' is of a rehearsal whose cloud ended with its "
-            f"process, and it cannot go on ({why}); choose another deploy.journal or deploy.name"
-        )
-    if resumed:
-        epoch = epochs[-1]
     else:
-        begin_s = now_s
-        if epochs or not _from_trace(parts):
-            origin_s = epochs[0].begin_s if epochs else 0.0
-            begin_s = origin_s + math.ceil((now_s - origin_s) / interval_s - 1e-9) * interval_s
-        journal.open_epoch(begin_s, parts.config_text())
-        epochs = journal.reader.epochs()
-        epoch = epochs[-1]
-    first_s = epochs[0].begin_s
-    history = shifted(parts.workload.history, first_s)
-    for earlier, following in pairwise(epochs):
-        rates = (entry.observed for entry in journal.reader.rates(earlier.epoch))
-        history = extended(history, rates, following.begin_s)
-    span_s = parts.workload.end_s - parts.workload.start_s
-    ends = [first_s + span_s] if parts.replays_workload else []
-    ends += [] if parts.deploy.for_s is None else [first_s + parts.deploy.for_s]
-    return _Beginning(
-        epoch=epoch,
-        history=history,
-        clock=clock,
-        resumed=resumed,
-        why=why or "goes on where the process before ended",
-        observed_until_s=last_s,
-        end_s=min(ends, default=FOREVER_S),
-    )
+        ledger = acted.close() if isinstance(acted, ShadowFleet) else None
+        if isinstance(backend, Detaches):
+            backend.detach()
+    beside_usd = acted.real_bill_usd if isinstance(acted, ShadowFleet) else None
+    return Outcome(journal.path, ending, intervals, ledger, beside_usd)
 
 
-def _why_anew(parts: Parts, epoch: Epoch, now_s: float) -> str:
-    """Return why the last epoch cannot be taken up again, or ''."""
-    if epoch.version != __version__:
-        return f"its last epoch is by markopt {epoch.version}"
-    if loop_of(epoch.config) != parts.loop_text():
-        return "the configuration has changed"
-    if not parts.lives_here and now_s - epoch.begin_s > parts.deploy.refit_after_s:
-        return f"its forecaster was fitted {now_s - epoch.begin_s:.0f} s ago"
-    return ""
+def _by_mode(parts: Parts, backend: Backend) -> tuple[Backend, Rebuilt | None]:
+    """Return the back end that the mode acts on, and what must be told its past again."""
+    mode, beneath = parts.controller.mode, backend if parts.lives_here else None
+    if mode == "shadow":
+        shadow = ShadowFleet(backend, parts.offers, parts.function, parts.required_throughput)
+        return shadow, RebuiltShadow(shadow, beneath)
+    acted: Backend = backend if mode == "act" else Advising(backend)
+    return acted, None if beneath is None else RebuiltInProcess(acted)
 
 
-def _deployment(parts: Parts, beginning: _Beginning) -> Deployment:
-    """Return what the cloud is told. Only what acts on a replayed workload brings a fleet."""
-    from markopt.planning import cheapest_fleet
-
-    fleet: dict[str, int] = {}
-    acts = parts.controller.mode == "act" or parts.lives_here
-    if acts and parts.replays_workload:
-        known = parts.workload.history.rate_rps
-        rate_rps = float(known[np.isfinite(known)][-1]) if np.isfinite(known).any() else 0.0
-        fleet = dict(cheapest_fleet(parts.offers, parts.required_throughput, rate_rps))
-    return Deployment(
-        name=parts.deploy.name,
-        service=parts.service,
-        offers=parts.offers,
-        function=parts.function,
-        interval_s=parts.controller.interval_s,
-        workload=parts.workload,
-        clock=beginning.clock,
-        seed=seed_sequence(parts.seed, "cloud"),
-        initial_fleet=fleet,
-        observed_until_s=beginning.observed_until_s,
-    )
-
-
-def _clock(parts: Parts, last_s: float | None) -> Clock:
-    """Return the clock; one that is not the wall's goes on where the journal ends."""
-    if not _from_trace(parts) and not _stepped(parts):
-        return WallClock(speed=parts.deploy.speed)
-    first_s = parts.workload.start_s if _from_trace(parts) else time.time()
-    start_s = first_s if last_s is None else last_s
-    if _stepped(parts):
-        return SteppedClock(start_s)
-    return WallClock(start_s=start_s, speed=parts.deploy.speed)
-
-
-def _from_trace(parts: Parts) -> bool:
-    if parts.deploy.start == "auto":
-        return parts.replays_workload
-    return parts.deploy.start == "trace"
-
-
-def _stepped(parts: Parts) -> bool:
-    if parts.deploy.clock == "auto":
-        return parts.lives_here
-    return parts.deploy.clock == "stepped"
-
-
-def _epoch_seed(seed: int, epoch: int) -> np.random.SeedSequence:
-    """Return the forecaster's seed; the first epoch's is that of ``markopt run``."""
-    if epoch == 1:
-        return seed_sequence(seed, "forecast")
-    return np.random.SeedSequence(entropy=seed, spawn_key=(STREAMS.index("forecast"), epoch))
+def _done(journal: Journal) -> bool:
+    """Tell whether a process came to the end; one that died just before left something undone."""
+    sessions = journal.reader.sessions()
+    return bool(sessions) and (sessions[-1].ending or "").startswith(DONE)

@@ -22,6 +22,7 @@ from markopt.core import (
     RateSeries,
     Service,
     Slo,
+    WarmStart,
 )
 from markopt.core.documents import problem_from_json, problem_to_json
 from tests.control.fake_backend import curves, make_offer, make_plan
@@ -167,6 +168,16 @@ def test_the_last_ten_plans_are_remembered_as_throughput():
         subject.planned(make_plan({"small": count, "large": 1}))
     expected = tuple(10.0 * count + 35.0 for count in range(2, 12))
     assert problem_at(subject, START_S).recent_targets_rps == expected
+
+
+def test_the_next_problem_has_the_last_plans_warm_start():
+    subject = situation()
+    assert problem_at(subject, START_S).warm_start is None
+    start = WarmStart(START_S, 60.0, ("small",), np.array([[1.5, 2.0]]), np.zeros(2))
+    subject.planned(dataclasses.replace(make_plan({"small": 2}), warm_start=start))
+    assert problem_at(subject, START_S + 60.0).warm_start is start
+    subject.planned(make_plan({"small": 2}))
+    assert problem_at(subject, START_S + 120.0).warm_start is None
 
 
 def test_times_since_scaling_follow_what_was_really_done():

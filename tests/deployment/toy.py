@@ -82,5 +82,8 @@ def toy_parts(
         planner=ByLoad(),
         time_limit_s=None,
         seed=0,
-        config={"controller": {"mode": mode}},
+        config={
+            "controller": {"mode": mode},
+            "planner": {"_target_": "tests.deployment.toy.ByLoad"},
+        },
     )

@@ -161,7 +161,7 @@ def test_branching_alone_finds_the_optimum_and_proves_it(
     branching = Branching(
         program,
         None,
-        allowed_usd=lambda found: 1e-5 * abs(found.objective_usd) + 1e-8,
+        enough_usd=lambda found: found.objective_usd - 1e-5 * abs(found.objective_usd) - 1e-8,
         cut_share=1e-6,
         limit_time=lambda: None,
         late=lambda: False,

@@ -104,6 +104,10 @@ class JournalReader:
         for row in self._rows("SELECT entry FROM plan ORDER BY entry"):
             yield from self._read("plan", "entry.entry = ?", row["entry"])
 
+    def plan_count(self) -> int:
+        """Return how many plans there are."""
+        return int(self._rows("SELECT count(*) AS number FROM plan")[0]["number"])
+
     def actions(self, *, last: int | None = None) -> tuple[ActionEntry, ...]:
         """Return the last actions, or all of them, oldest first."""
         return tuple(self._last("action", last))
@@ -132,14 +136,10 @@ class JournalReader:
         rows = self._rows("SELECT max(time_s) AS last_s FROM entry WHERE kind = 'observation'")
         return None if rows[0]["last_s"] is None else float(rows[0]["last_s"])
 
-    def bill_before(self, time_s: float) -> float | None:
-        """Return the bill as last seen at ``time_s`` or before; None: nothing was seen."""
-        rows = self._rows(
-            "SELECT bill_usd FROM observation JOIN entry USING (entry) WHERE time_s <= ? "
-            "ORDER BY entry DESC LIMIT 1",
-            time_s,
-        )
-        return float(rows[0]["bill_usd"]) if rows else None
+    def last_unix_s(self) -> float | None:
+        """Return when something was last written, by the wall clock; None: nothing was."""
+        rows = self._rows("SELECT unix_s FROM entry WHERE entry = (SELECT max(entry) FROM entry)")
+        return float(rows[0]["unix_s"]) if rows else None
 
     def _last(self, kind: str, last: int | None) -> Iterator[Any]:
         if last is None:

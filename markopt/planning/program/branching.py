@@ -92,8 +92,8 @@ class Branching:
     """Best bound first, going down from each node to the nearer whole number.
 
     ``best`` is the cheapest plan found so far, ``bound_usd`` what every plan of the program costs
-    at least. ``allowed_usd`` of a plan is how far above the bound it may be, ``cut_share`` of a
-    node's cost what cuts may hide; ``limit_time`` limits the next solve, ``late`` says that no time
+    at least. ``enough_usd`` is the bound that proves a plan, ``cut_share`` of a node's cost what
+    cuts may hide; ``limit_time`` limits the next solve, ``late`` says that no time
     is left.
     """
 
@@ -102,13 +102,13 @@ class Branching:
         program: Relaxation,
         best: Solution | None,
         *,
-        allowed_usd: Callable[[Solution], float],
+        enough_usd: Callable[[Solution], float],
         cut_share: float,
         limit_time: Callable[[], None],
         late: Callable[[], bool],
     ) -> None:
         self.program, self.best = program, best
-        self._allowed_usd, self._cut_share = allowed_usd, cut_share
+        self._enough_usd, self._cut_share = enough_usd, cut_share
         self._limit_time, self._late = limit_time, late
         self._counts = RunningCounts(program)
         self._bounded: set[int] = set()
@@ -144,7 +144,7 @@ class Branching:
         """Whether nothing above this bound can be better than allowed."""
         if self.best is None:
             return False
-        return self.best.objective_usd - bound_usd <= self._allowed_usd(self.best)
+        return bound_usd >= self._enough_usd(self.best)
 
     def _down(self, node: Node) -> Node | None:
         """Solve a node; return the nearer of its children, and leave the other for later."""
@@ -185,22 +185,27 @@ class Branching:
             self._consider(answer)
             if self._enough(float(answer.objective or -np.inf)):
                 return answer
+            # Cuts cost a solve: only where they may close the node, or where the plan is whole.
+            exact_usd = self.program.built.exact_usd(answer.values)
+            if self._late() or not (self._enough(exact_usd) or self._whole(answer.values)):
+                return answer
             open_usd = self._cut_share * abs(float(answer.objective or 0.0))
-            if self._late() or not self.program.tighten(answer.values, open_usd):
+            if not self.program.tighten(answer.values, open_usd):
                 return answer
         return answer
 
     def _consider(self, answer: SolverAnswer) -> None:
         """Take a solution in whole numbers as the best plan, if it is one."""
         values = np.asarray(answer.values)
-        integer = self.program.built.model.integer
-        if np.abs(values[integer] - np.rint(values[integer])).max(initial=0.0) > WHOLE:
-            return
-        if self.program.breaks_limits(values):
+        if not self._whole(values) or self.program.breaks_limits(values):
             return
         found = whole_solution(self.program.built, replace(answer, bound=None))
         if self.best is None or found.objective_usd < self.best.objective_usd:
             self.best = found
+
+    def _whole(self, values: Array) -> bool:
+        counts = values[self.program.built.model.integer]
+        return bool(np.abs(counts - np.rint(counts)).max(initial=0.0) <= WHOLE)
 
     def _decide(self, decided: dict[int, Range]) -> None:
         """Put a node's bounds into the linear program, and take the last one's out."""

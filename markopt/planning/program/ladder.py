@@ -18,11 +18,12 @@ Rung = Literal["optimal", "incumbent", "rounded"]
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """Values of the program's columns, USD with every scenario, the proven bound, and the rung.
+    """Values of the columns of ``built``, USD with every scenario, the proven bound, and the rung.
 
     ``hint``: where a search for the next decision may begin.
     """
 
+    built: BuiltProgram
     values: Array
     objective_usd: float
     bound_usd: float | None
@@ -54,7 +55,7 @@ def _solution(built: BuiltProgram, answer: SolverAnswer, rung: Rung) -> Solution
     values = np.where(built.model.integer, np.rint(raw_values), raw_values)
     objective = built.exact_usd(values)
     bound = None if answer.bound is None else min(answer.bound, objective)
-    return Solution(values, objective, bound, rung, answer.raw)
+    return Solution(built, values, objective, bound, rung, answer.raw)
 
 
 def round_up(built: BuiltProgram, values: Array) -> Array:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from markopt.core import Offer, Plan, Problem
+from markopt.core import Offer, Plan, Problem, WarmStart
 from markopt.errors import ConfigError, Infeasible
 from markopt.planning.lambda_only import LambdaOnly
 from markopt.planning.program.builder import BuiltProgram, build_program
@@ -18,6 +18,7 @@ from markopt.planning.program.presolve import undominated_offers
 from markopt.planning.program.reason import describe
 from markopt.planning.program.search import search
 from markopt.planning.program.solver import SolverOptions
+from markopt.planning.program.warm import read, saved
 from markopt.planning.requirement import (
     candidate_offers,
     fleet_mix,
@@ -72,8 +73,8 @@ class Program(Formulation):
             if function_in_time(problem.function, problem.service.slo):
                 return LambdaOnly().plan(problem)
             raise
-        built, solution = self._solve(stated)
-        return _as_plan(problem, stated, built, solution)
+        built, solution, start = self._solve(stated)
+        return replace(_as_plan(problem, stated, built, solution), warm_start=start)
 
     def build(self, problem: Problem, mix: Mapping[str, float] | None = None) -> BuiltProgram:
         """Return the model of a decision, for a look at it or to write it to a file.
@@ -100,8 +101,11 @@ class Program(Formulation):
         names = {offer.name for offer in kept}
         return np.array([k for k, offer in enumerate(offers) if offer.name in names])
 
-    def _solve(self, stated: Problem) -> tuple[BuiltProgram, Solution]:
+    def _solve(self, stated: Problem) -> tuple[BuiltProgram, Solution, WarmStart | None]:
         """Solve, and solve again while the plan's mix moves required throughput.
+
+        Every round begins near the one before, the first near the problem's warm start. The third
+        part of the answer is where the next decision may begin.
 
         Raises:
             SolverFailed: the first round gave no plan.
@@ -110,23 +114,30 @@ class Program(Formulation):
         offers = candidate_offers(stated)
         kept = self._kept(stated, offers)
         numbers = {offer.name: number for number, offer in enumerate(offers)}
+        start = stated.warm_start
 
         def solve(
             statement: Statement,
         ) -> tuple[tuple[BuiltProgram, Solution], NDArray[np.float64]]:
+            nonlocal start
+            part = statement.of(kept)
             found = search(
-                statement.of(kept),
+                part,
                 options,
                 price_offers=not self.terms,
                 cut_count=self.cut_count,
+                hint=read(start, part),
             )
             built, solution = found
+            if solution.hint is not None:
+                start = saved(part, solution.hint)
             held = np.zeros(len(statement.offers))
             rows = [numbers[offer.name] for offer in built.statement.offers]
             held[rows] = solution.values[built.ready] @ statement.tree.probability
             return found, held
 
-        return settle_mix(self, stated, offers, solve)
+        built, solution = settle_mix(self, stated, offers, solve)
+        return built, solution, start if start is not stated.warm_start else None
 
 
 def _as_plan(problem: Problem, stated: Problem, built: BuiltProgram, solution: Solution) -> Plan:

@@ -23,7 +23,7 @@ from markopt.planning.statement import Statement
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-BRANCHES = 150  # nodes before HiGHS searches
+BRANCHES = 80  # nodes before HiGHS searches
 CUT_ROUNDS = 25
 PRICE_ROUNDS = 20
 ENTERING = 6
@@ -85,12 +85,12 @@ def search(
     if price_offers:
         numbers = starting_numbers(hint, statement) if hint else starting_offers(statement)
     relaxed = search_.relax(numbers, hint)
-    built, found = search_.whole(relaxed)
+    found = search_.whole(relaxed)
     if relaxed.answer.values is not None:
         found = replace(found, hint=relaxed.hint)
     if found.bound_usd is not None and not np.isfinite(found.bound_usd):
         found = replace(found, bound_usd=None)
-    return built, found
+    return found.built, found
 
 
 class _Search:
@@ -144,7 +144,7 @@ class _Search:
             advantage = advantage_usd(self.statement, numbers, found)
         return _Relaxed(numbers, program, answer, advantage)
 
-    def whole(self, relaxed: _Relaxed) -> tuple[BuiltProgram, Solution]:
+    def whole(self, relaxed: _Relaxed) -> Solution:
         """Solve in whole numbers, over more offers while the plan is not proven.
 
         The relaxation bounds every plan; where that proves too little, so does the program over
@@ -153,19 +153,20 @@ class _Search:
         """
         floor_usd, advantage = relaxed.floor_usd, relaxed.advantage
         order = np.argsort(-advantage, kind="stable")
+        found: Solution | None = None
         while True:
-            outside = np.setdiff1d(order, relaxed.numbers)
+            outside = order[~np.isin(order, relaxed.numbers)]
             beyond_usd = np.inf
             if len(outside):
-                beyond_usd = floor_usd + max(-float(advantage[outside].max()), 0.0)
-            found = self._solve_whole(relaxed, floor_usd, beyond_usd)
-            if not len(outside) or self._proven(found[1]) or self._late():
+                beyond_usd = floor_usd + max(-float(advantage[outside[0]]), 0.0)
+            found = self._solve_whole(relaxed, found, floor_usd, beyond_usd)
+            if self._proven(found) or self._late():
                 return found
-            close = order[np.isin(order, outside)][: WIDER * len(relaxed.numbers)]
-            enough_usd = found[1].objective_usd - self._allowed_usd(found[1])
-            close = close[floor_usd - advantage[close] < enough_usd]
+            # What costs more than the plan may be above the bound keeps no proof from closing.
+            close = outside[floor_usd - advantage[outside] < self._enough_usd(found)]
             if not len(close):
                 return found
+            close = close[: WIDER * len(relaxed.numbers)]
             try:
                 relaxed = self._relaxed_part(np.union1d(relaxed.numbers, close), relaxed.hint)
             except SolverFailed:
@@ -214,22 +215,31 @@ class _Search:
     def _proven(self, found: Solution) -> bool:
         if found.bound_usd is None:
             return False
-        return found.objective_usd - found.bound_usd <= self._allowed_usd(found)
+        return found.bound_usd >= self._enough_usd(found)
+
+    def _enough_usd(self, found: Solution) -> float:
+        """The bound that proves a plan."""
+        return found.objective_usd - self._allowed_usd(found)
 
     def _allowed_usd(self, found: Solution) -> float:
         return self.options.relative_gap * abs(found.objective_usd)
 
     def _solve_whole(
-        self, relaxed: _Relaxed, floor_usd: float, beyond_usd: float
-    ) -> tuple[BuiltProgram, Solution]:
-        """Round, then branch, then let HiGHS search; the bound speaks of all offers."""
+        self, relaxed: _Relaxed, known: Solution | None, floor_usd: float, beyond_usd: float
+    ) -> Solution:
+        """Round, then branch, then let HiGHS search; the bound speaks of all offers.
+
+        ``known`` is a plan of the program over fewer offers.
+        """
         best = self._rounded(relaxed, floor_usd)
+        if known is not None and (best is None or known.objective_usd < best.objective_usd):
+            best = known
         if best is None or not self._proven(best):
             best, bound_usd = self._branched(relaxed, best, floor_usd, beyond_usd)
             if best is None or not (self._proven(best) or bound_usd >= beyond_usd):
                 # Where only other offers keep the bound down, they must join first.
                 best = self._searched(relaxed, best, bound_usd, beyond_usd)
-        return relaxed.built, best
+        return best
 
     def _branched(
         self, relaxed: _Relaxed, best: Solution | None, floor_usd: float, beyond_usd: float
@@ -242,7 +252,7 @@ class _Search:
         branching = Branching(
             relaxed.program,
             best,
-            allowed_usd=self._allowed_usd,
+            enough_usd=self._enough_usd,
             cut_share=CUT_SHARE * self.options.relative_gap,
             limit_time=lambda: self._limit_time(relaxed.program.session),
             late=self._late,
@@ -266,7 +276,7 @@ class _Search:
             SolverFailed: there is no plan.
         """
         built, session, share = relaxed.built, relaxed.program.session, WHOLE_SHARE
-        if best is not None:
+        if best is not None and best.built is built:
             session.start_from(best.values)
         for _ in range(WHOLE_ROUNDS):
             self._limit_time(session)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from markopt.core import Problem, WarmStart
+from markopt.core import WarmStart
 from markopt.planning.program.builder import BuiltProgram
 from markopt.planning.program.pricing import held_offers
 from markopt.planning.statement import Statement
@@ -40,11 +40,13 @@ class Hint:
         return ready
 
 
-def saved(problem: Problem, statement: Statement, hint: Hint, middle: Indices) -> WarmStart:
-    """Return a hint in a form that outlives the decision; ``middle`` are the cells of one leaf."""
+def saved(statement: Statement, hint: Hint) -> WarmStart:
+    """Return a hint in a form that outlives the decision: of a tree, its middle leaf's."""
+    cells = statement.tree.cell_of
+    middle = cells[len(cells) // 2]
     return WarmStart(
-        time_s=problem.time_s,
-        interval_s=problem.interval_s,
+        time_s=statement.problem.time_s,
+        interval_s=statement.problem.interval_s,
         offers=tuple(statement.offers[k].name for k in hint.numbers.tolist()),
         ready=np.maximum(hint.ready[:, middle], 0.0),
         warm_functions=np.maximum(hint.warm[middle], 0.0),

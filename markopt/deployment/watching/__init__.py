@@ -1,0 +1,1 @@
+"""Watching a deployment: metrics for Prometheus, structured logs, a live view of the terminal."""
