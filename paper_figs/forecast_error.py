@@ -37,7 +37,7 @@ def draw(folder: Path) -> Any:
 
 def caption(folder: Path) -> str:
     """Return what the figure finds."""
-    found = [spread_of_cost(folder, name) for name in ("greedy", "sagemaker_target_tracking")]
+    found = [spread_of_cost(folder, name) for name in ("greedy_quantile", "sagemaker_target_tracking")]
     return "With forecast errors of 0 to 80 %, hidden and admitted: " + ", ".join(found) + "."
 
 

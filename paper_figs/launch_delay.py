@@ -32,7 +32,7 @@ def draw(folder: Path) -> Any:
 
 def caption(folder: Path) -> str:
     """Return what the figure finds."""
-    found = [spread_of_cost(folder, name) for name in ("greedy", "sagemaker_target_tracking")]
+    found = [spread_of_cost(folder, name) for name in ("greedy_quantile", "sagemaker_target_tracking")]
     return "From launches of 10 s to such of 300 s, at equal attainment: " + ", ".join(found) + "."
 
 

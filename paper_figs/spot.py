@@ -32,7 +32,7 @@ def draw(folder: Path) -> Any:
 
 def caption(folder: Path) -> str:
     """Return what the figure finds."""
-    return f"Whatever is bought: {spread_of_cost(folder, 'greedy')}."
+    return f"Whatever is bought: {spread_of_cost(folder, 'greedy_quantile')}."
 
 
 if __name__ == "__main__":
