@@ -17,7 +17,7 @@ from study_tables import Study, main, run_study
 
 STUDY = Study(
     "functions",
-    {},
+    {"service": lambda config: config.service.name},
     {
         "none": ("catalog.function_memory_mb=null",),
         "kept warm by calls": (),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from figure_style import Entry, main
-from swept_figure import Swept, draw_swept, spread_of_cost
+from swept_figure import Swept, draw_swept, told_costs
 
 ENTRIES = {
     "forecast_error": Entry(
@@ -37,8 +37,7 @@ def draw(folder: Path) -> Any:
 
 def caption(folder: Path) -> str:
     """Return what the figure finds."""
-    found = [spread_of_cost(folder, name) for name in ("greedy_quantile", "sagemaker_target_tracking")]
-    return "With forecast errors of 0 to 80 %, hidden and admitted: " + ", ".join(found) + "."
+    return f"With forecast errors of 0 to 80 %, hidden and admitted: {told_costs(folder)}."
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from figure_style import Entry, main
-from swept_figure import Swept, draw_swept, spread_of_cost
+from swept_figure import Swept, draw_swept, told_costs
 
 ENTRIES = {
     "functions": Entry(
@@ -32,10 +32,7 @@ def draw(folder: Path) -> Any:
 
 def caption(folder: Path) -> str:
     """Return what the figure finds."""
-    found = [spread_of_cost(folder, name) for name in ("greedy_quantile", "sagemaker_target_tracking")]
-    return (
-        "Without functions, with warm calls and provisioned concurrency: " + ", ".join(found) + "."
-    )
+    return f"Without functions, with warm calls and provisioned concurrency: {told_costs(folder)}."
 
 
 if __name__ == "__main__":

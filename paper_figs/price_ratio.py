@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from figure_style import Entry, main
-from swept_figure import Swept, draw_swept, spread_of_cost
+from swept_figure import Swept, draw_swept, told_costs
 
 ENTRIES = {
     "price_ratio": Entry(
@@ -32,12 +32,7 @@ def draw(folder: Path) -> Any:
 
 def caption(folder: Path) -> str:
     """Return what the figure finds."""
-    found = [spread_of_cost(folder, name) for name in ("greedy_quantile", "sagemaker_target_tracking")]
-    return (
-        "With functions at 1 to 20 times the price of a request on the cheapest instance: "
-        + ", ".join(found)
-        + "."
-    )
+    return f"With functions at 1 to 20 times the price of a request on the cheapest instance: {told_costs(folder)}."
 
 
 if __name__ == "__main__":

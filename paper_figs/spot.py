@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from figure_style import Entry, main
-from swept_figure import Swept, draw_swept, spread_of_cost
+from swept_figure import Swept, draw_swept, told_costs
 
 ENTRIES = {
     "spot": Entry(
@@ -32,7 +32,7 @@ def draw(folder: Path) -> Any:
 
 def caption(folder: Path) -> str:
     """Return what the figure finds."""
-    return f"Whatever is bought: {spread_of_cost(folder, 'greedy_quantile')}."
+    return f"Whatever is bought: {told_costs(folder)}."
 
 
 if __name__ == "__main__":

@@ -110,19 +110,23 @@ def _short(step: str) -> str:
         return step
 
 
-def spread_of_cost(folder: Path, policy: str, reference: str = "program") -> str:
-    """Return how much dearer a policy is than the reference, from the least to the most, in words.
+def told_costs(folder: Path) -> str:
+    """Return how much dearer each policy is than the first, from the least to the most, in words.
 
     Costs are means over the seeds, case by case.
     """
     rows = read_rows(folder / "episodes.csv")
+    first, *others = distinct(rows, "policy")
     labels = list(rows[0])[: list(rows[0]).index("policy")]
     cases = dict.fromkeys(tuple(row[key] for key in labels) for row in rows)
-    found = []
-    for case in cases:
-        of_case = chosen(rows, **dict(zip(labels, case, strict=True)))
-        usd, base = (
-            values(chosen(of_case, policy=name), "cost_usd").mean() for name in (policy, reference)
-        )
-        found.append(100.0 * (usd / base - 1.0))
-    return f"{policy} costs {min(found):.0f} to {max(found):.0f} % more than {reference}"
+    told = []
+    for policy in others:
+        more = []
+        for case in cases:
+            of_case = chosen(rows, **dict(zip(labels, case, strict=True)))
+            usd, base = (
+                values(chosen(of_case, policy=name), "cost_usd").mean() for name in (policy, first)
+            )
+            more.append(100.0 * (usd / base - 1.0))
+        told.append(f"{policy} costs {min(more):.0f} to {max(more):.0f} %")
+    return f"{' and '.join(told)} more than {first}"
