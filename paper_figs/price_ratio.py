@@ -32,7 +32,7 @@ def draw(folder: Path) -> Any:
 
 def caption(folder: Path) -> str:
     """Return what the figure finds."""
-    return f"With functions at 1 to 20 times the price of a request on the cheapest instance: {told_costs(folder)}."
+    return f"With functions at 1 to 20 times an instance's price per request: {told_costs(folder)}."
 
 
 if __name__ == "__main__":
