@@ -75,7 +75,7 @@ def test_an_ablation_runs_its_cases_and_its_figure_draws_them(name, scripts, tmp
     assert {row["policy"] for row in rows} == {"greedy", "lambda_only"}
     if name == "price_ratio":
         cost = {row["price_ratio"]: float(row["cost_usd"]) for row in rows[1::2]}
-share = {row["price_ratio"]: float(row["lambda_share"]) for row in rows[1::2]}
+        share = {row["price_ratio"]: float(row["lambda_share"]) for row in rows[1::2]}
         assert share["1"] == share["20"]  # lambda_only leaves nothing to a choice
         assert cost["20"] > 5.0 * cost["1"]
     figure = scripts("paper_figs", name)
