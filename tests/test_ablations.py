@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "experiments" / "results"
 SMALL = (
     "planner=greedy,lambda_only",
+    "forecaster=last_value",
     "seed=0",
     "service=inception_bn",
     "catalog.instance_types=[c5.large]",
@@ -30,7 +31,10 @@ TOY = {
     "price_ratio": (("catalog.function_price_ratio=1,20",), ["1", "20"]),
     "scale": (("workload.scale=0.1,1",), ["0.1", "1"]),
     "batching": (("catalog.batching=none,mark",), ["none", "mark"]),
-    "forecast_error": (("forecaster.error=0,0.4", "forecaster.admitted=1"), ["0", "0.4"]),
+    "forecast_error": (
+        ("forecaster=oracle_with_error", "forecaster.error=0,0.4", "forecaster.admitted=1"),
+        ["0", "0.4"],
+    ),
 }
 
 
