@@ -116,8 +116,8 @@ def program_row(statement: Statement, _: float, seed: int) -> Row:
     def rebuild() -> None:
         part = statement.of(numbers)
         stands_for = calmer_states(part)
-        built = build_program(part, 3, np.unique(stands_for))
-        Relaxation(built, stands_for, options, 1.0)
+        built = build_program(part, 6, np.unique(stands_for))
+        Relaxation(built, stands_for, options, 1.0, joined=True)
 
     def solve() -> Any:
         return search(statement, options, price_offers=True)

@@ -20,11 +20,22 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from planner import GAP, SEEDS, SIZES, statement_of  # noqa: E402
 
 from markopt.planning.program import search as searching  # noqa: E402
+from markopt.planning.program.branching import Branching  # noqa: E402
 from markopt.planning.program.relaxation import Relaxation  # noqa: E402
 from markopt.planning.program.solver import Session, SolverOptions  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "planner_profile.md"
-PARTS = ("build", "into HiGHS", "first LP", "further LPs", "cuts", "prices", "rounded", "tree")
+PARTS = (
+    "build",
+    "into HiGHS",
+    "first LP",
+    "further LPs",
+    "cuts",
+    "prices",
+    "rounded",
+    "branches",
+    "tree",
+)
 
 
 class Stopwatch:
@@ -56,8 +67,11 @@ class Stopwatch:
 def watched(watch: Stopwatch) -> None:
     """Let the parts of a search be timed, for the rest of this process."""
     seen: set[int] = set()
+    branching: list[None] = []
 
     def relaxation(session: Session) -> str:
+        if branching:
+            return "branches"
         first = id(session) not in seen
         seen.add(id(session))
         return "first LP" if first else "further LPs"
@@ -65,6 +79,14 @@ def watched(watch: Stopwatch) -> None:
     def fixed(name: str) -> Callable[..., str]:
         return lambda *_: name
 
+    search_branches = Branching.run
+
+    def branches(*arguments: Any) -> None:
+        branching.append(None)
+        search_branches(*arguments)
+        branching.pop()
+
+    Branching.run = watch.around(fixed("branches"), branches)  # type: ignore[method-assign]
     rounded = watch.around(fixed("rounded"), Session.fixed)
     plain = Session.relaxed
     Session.fixed = rounded  # type: ignore[method-assign]
@@ -103,7 +125,9 @@ def main(sizes: list[str]) -> int:
         "# Where a decision's time goes\n\n"
         "`.venv/bin/python benchmarks/planner_profile.py`: CPU milliseconds of one search, on the\n"
         "statements of [the planner benchmark](planner.md). LPs after the first start from its\n"
-        "basis; those of rounded plans are among them.\n\n" + "\n".join(lines) + "\n"
+        "basis; those of rounded plans and of branches are among them.\n\n"
+        + "\n".join(lines)
+        + "\n"
     )
     print(text)
     if not sizes:

@@ -7,8 +7,13 @@ from dataclasses import dataclass, field
 
 from markopt.errors import ConfigError
 
-MEAN, PEAK, CARRIED = "mean", "peak", "carried"
-FORECASTERS = {MEAN: "lstm_calibrated", PEAK: "lstm_peak", CARRIED: "lstm_carried"}
+MEAN, PEAK, PLAIN, CARRIED = "mean", "peak", "plain", "carried"
+FORECASTERS = {
+    MEAN: "lstm_surges",
+    PEAK: "lstm_peak",  # the largest 5 s, as MArk
+    PLAIN: "lstm_calibrated",  # without recurring surges
+    CARRIED: "lstm_carried",  # what bursts within a minute need, without recurring surges
+}
 Value = float
 Values = Mapping[str, Value]
 
@@ -71,6 +76,9 @@ def policies(*, function: bool) -> dict[str, Policy]:
         ),
         "program": Policy("program", (), tuned, start, main=True),
     }
+    for name in ("greedy", "program"):
+        rival = found[name]
+        found[f"{name}_plain"] = Policy(name, (), rival.knobs, rival.start, PLAIN)
     for measure in _MEASURES:
         risk = (
             f"planner.risk.measure={measure}",

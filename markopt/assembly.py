@@ -61,6 +61,7 @@ CHARACTERIZE_KEYS = (
     "service",
     "seed",
     "output",
+    "sweep",
     "characterize",
     "catalog.catalog",
     "catalog.profiles",
@@ -321,7 +322,8 @@ class ConfigParts:
         document = {**self.config(policy, seed, value), **rest}
         text = yaml.safe_dump(document, sort_keys=False)
         head = (
-            f"# The policy '{policy}' as compared; run it: markopt run --config-file {path.name}\n"
+            f"# The policy '{policy}' as compared. Run it: markopt run --config-file {path.name}\n"
+            f"# Deploy it: markopt deploy --config-file {path.name} cloud=NAME\n"
         )
         replace_text(path, head + text)
 

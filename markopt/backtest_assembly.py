@@ -15,7 +15,7 @@ from markopt.forecasting.protocol import Forecaster
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-BACKTEST_KEYS = ("forecaster", "workload", "seed", "output", "backtest", "experiment")
+BACKTEST_KEYS = ("forecaster", "workload", "seed", "output", "sweep", "backtest", "experiment")
 """What a backtest depends on."""
 
 

@@ -80,7 +80,10 @@ def backtest(context: typer.Context) -> None:
     launch_backtest(context.args)
 
 
-@app.command(context_settings=PASS_THROUGH, options_metavar="[--yes] [--dry-run] [KEY=VALUE ...]")
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    options_metavar="[--yes] [--dry-run] [KEY=VALUE ...]",
+)
 def deploy(
     context: typer.Context,
     config_file: Annotated[
@@ -97,6 +100,44 @@ def deploy(
     from markopt.deployment.launch import launch_deploy
 
     launch_deploy(context.args, config_file, confirmed=yes, dry=dry_run)
+
+
+@app.command()
+def profile(  # noqa: PLR0917 - Typer makes options of them
+    url: Annotated[str, typer.Argument(help="Where the model server takes requests (POST).")],
+    service: Annotated[str, typer.Option(help="What the profile's service is called.")],
+    platform: Annotated[
+        str, typer.Option(help="An instance type of a catalogue, or lambda/MB, that it runs on.")
+    ],
+    batch_sizes: Annotated[
+        str, typer.Option(help="Batches to measure, up to the server's largest.")
+    ] = "1,2,4,8",
+    wait_ms: Annotated[float, typer.Option(help="How long the server's batches wait.")] = 0.0,
+    repeats: Annotated[int, typer.Option(help="Samples per batch size.")] = 30,
+    load_requests: Annotated[int, typer.Option(help="Requests at each of three loads.")] = 300,
+    body: Annotated[
+        list[Path] | None, typer.Option(help="A file with a request's body; several take turns.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The profile's file; SERVICE.profile.yaml by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the arrivals at each load.")] = 0,
+) -> None:
+    """Measure a running model server over HTTP and write its profile."""
+    from markopt.launch import launch_profile
+
+    launch_profile(
+        url,
+        service=service,
+        platform=platform,
+        batch_sizes=batch_sizes,
+        wait_ms=wait_ms,
+        repeats=repeats,
+        load_requests=load_requests,
+        body=body or [],
+        output=output,
+        seed=seed,
+    )
 
 
 @app.command()
@@ -177,6 +218,25 @@ def report(
 
         explain_folder(folder, explain)
     typer.echo(str(report_folder(folder)))
+
+
+@app.command()
+def collect(
+    folder: Annotated[Path, typer.Argument(help="A folder with results, such as a sweep's.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The table's file; FOLDER/collected.parquet if none."),
+    ] = None,
+    sql: Annotated[
+        str | None,
+        typer.Option(help="Print what this query answers; the table is called 'jobs'."),
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the answer as CSV.")] = False,
+) -> None:
+    """Collect every episode below a folder into one Parquet table, or query it."""
+    from markopt.launch import launch_collect
+
+    launch_collect(folder, output, sql, as_csv=as_csv)
 
 
 @data_app.command("check")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from markopt.annotations import fits, kind_of
+from markopt.config_file import composable
 from markopt.errors import ConfigError, MarkoptError
 from markopt.resources import shipped_folder
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 HYDRA_VERSION = "1.3"
-CONFIG_NAME = "config"
 SECTIONS = (
     "service",
     "workload",
@@ -41,7 +41,9 @@ OTHER_KEYS = (
     "compare",
     "characterize",
     "backtest",
+    "sweep",
     "deploy",
+    "twin",
 )
 """What else a configuration may say: where results go, how things are compared."""
 
@@ -51,18 +53,22 @@ class Composed:
     """A configuration, and the option that was chosen of the group ``planner`` (None: no group).
 
     ``sweep`` holds what the configuration itself sweeps (``hydra.sweeper.params``): values by key,
-    separated by commas, as an override states them.
+    separated by commas, as an override states them. ``launcher`` is what starts a sweep's jobs,
+    ``trials`` how many a sweeper makes that chooses the values itself (None: all combinations).
     """
 
     config: DictConfig
     planner_option: str | None
     sweep: Mapping[str, str] = field(default_factory=dict)
+    launcher: str = "basic"
+    trials: int | None = None
 
 
 def compose(overrides: Sequence[str], config_file: Path | None = None) -> Composed:
     """Return the configuration that the overrides give on top of ``conf/config.yaml``.
 
-    ``config_file`` takes that file's place: a complete configuration, as ``compare`` exports one.
+    ``config_file`` takes that file's place: a complete configuration, as ``compare`` exports one,
+    or the ``summary.json`` of an earlier run.
 
     Raises:
         ConfigError: a group, an option or a key does not exist, or an override cannot be read.
@@ -75,22 +81,24 @@ def compose(overrides: Sequence[str], config_file: Path | None = None) -> Compos
     from omegaconf.errors import OmegaConfBaseException
 
     _check_options(overrides)
-    folder, name = shipped_folder("conf"), CONFIG_NAME
-    if config_file is not None:
-        folder, name = _check_config_file(config_file)
     running = GlobalHydra.instance().hydra  # the sweep that this is a job of, if any
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(folder.resolve()), version_base=HYDRA_VERSION):
+        with (
+            composable(config_file, SECTIONS, OTHER_KEYS) as (folder, name),
+            initialize_config_dir(str(folder.resolve()), version_base=HYDRA_VERSION),
+        ):
             config = hydra_compose(name, list(overrides), return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explain(error, overrides, config_file)) from None
     finally:
         GlobalHydra.instance().hydra = running
-    option = config.hydra.runtime.choices.get("planner")
+    choices, trials = config.hydra.runtime.choices, config.hydra.sweeper.get("n_trials")
+    option, launcher = choices.get("planner"), str(choices.get("hydra/launcher"))
     sweep = {str(key): str(values) for key, values in (config.hydra.sweeper.params or {}).items()}
     with open_dict(config):
         del config["hydra"]
+        _drop_settings_of_replaced_classes(config, overrides)
     missing = [key for key in SECTIONS if key not in config or config[key] is None]
     if missing:
         raise ConfigError(f"{missing[0]}: every configuration needs this key, it is missing")
@@ -98,7 +106,35 @@ def compose(overrides: Sequence[str], config_file: Path | None = None) -> Compos
     strange = [str(key) for key in config if key not in known]
     if strange:
         raise ConfigError(f"{strange[0]}: no such key or group{_close(strange[0], known)}")
-    return Composed(config, option, sweep)
+    return Composed(config, option, sweep, launcher, trials)
+
+
+def _drop_settings_of_replaced_classes(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Drop what an override of ``_target_`` leaves over: its option's settings, of another class.
+
+    Settings that are given themselves stay, so that a wrong one is still refused.
+    """
+    from hydra.errors import HydraException
+    from hydra.utils import get_object
+    from omegaconf import OmegaConf
+
+    parsed = parse(overrides)
+    given = {override.key_or_group for override in parsed}
+    for override in parsed:
+        section, _, key = override.key_or_group.rpartition(".")
+        if key != "_target_" or not section or override.is_delete():
+            continue
+        node = OmegaConf.select(config, section)
+        try:
+            parameters = inspect.signature(get_object(str(override.value()))).parameters
+        except (HydraException, ImportError, TypeError, ValueError):
+            continue  # building it will tell what is wrong
+        if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+            continue
+        for name in [str(name) for name in node if not str(name).startswith("_")]:
+            path = f"{section}.{name}"
+            if name not in parameters and not any(f"{g}.".startswith(f"{path}.") for g in given):
+                del node[name]
 
 
 def _check_options(overrides: Sequence[str]) -> None:
@@ -111,23 +147,6 @@ def _check_options(overrides: Sequence[str]) -> None:
         value = override.value()
         if not isinstance(value, str) and not (value is None and group == "experiment"):
             raise ConfigError(f"{text}: expected an option of the group: {_list(options(group))}")
-
-
-def _check_config_file(path: Path) -> tuple[Path, str]:
-    import yaml
-
-    if path.suffix not in (".yaml", ".yml"):
-        raise ConfigError(f"--config-file {path}: expected a .yaml file")
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"--config-file {path}: cannot be read, {error.strerror}") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"--config-file {path}: expected YAML, {one_line(error)}") from None
-    missing = [key for key in SECTIONS if key not in (document or {})]
-    if missing:
-        raise ConfigError(f"--config-file {path}: expected the key '{missing[0]}', it is missing")
-    return path.parent, path.stem
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -163,6 +182,26 @@ def combinations(overrides: Sequence[str]) -> Iterator[tuple[str, ...]]:
         else:
             choices.append([text])
     yield from itertools.product(*(values for values in choices if values))
+
+
+def representatives(overrides: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the overrides of as many jobs as it takes to meet every mistake in names.
+
+    Which keys there are depends on the options of the groups alone, so every combination of those
+    is taken, with one value of each other key that is swept.
+    """
+    from hydra.core.override_parser.types import IntervalSweep
+
+    groups = config_groups()
+    taken: list[str] = []
+    for text, override in zip(overrides, parse(overrides), strict=True):
+        if not override.is_sweep_override() or override.key_or_group in groups:
+            taken.append(text)
+        elif isinstance(interval := override.value(), IntervalSweep):
+            taken.append(f"{override.get_key_element()}={interval.start}")
+        else:
+            taken.append(next(combinations([text]))[0])
+    yield from combinations(taken)
 
 
 def split_lists(overrides: Sequence[str]) -> tuple[list[str], list[str] | None, list[str] | None]:

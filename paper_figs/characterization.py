@@ -36,12 +36,12 @@ ENTRIES = {
         (
             "inception_bn",
             "Inception-BN",
-            "characterization.md#inception-bn-98-within-200-ms",
+            "characterization.md#inception-bn-98--within-200-ms",
         ),
         (
             "inception_v3",
             "Inception-v3",
-            "characterization.md#inception-v3-98-within-500-ms",
+            "characterization.md#inception-v3-98--within-500-ms",
         ),
     )
 }

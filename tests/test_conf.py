@@ -160,7 +160,14 @@ def test_the_demo_compares_the_five_policies_of_the_makefile():
     assert f"planner={','.join(planners)}" in (ROOT / "Makefile").read_text()
 
 
-COMPARED = [o for o in options("experiment") if not compose([f"experiment={o}"]).sweep]
+LIVE = ("live", "twin")
+"""What runs on the local back end is run by tests/test_live.py."""
+
+COMPARED = [
+    option
+    for option in options("experiment")
+    if option not in LIVE and not compose([f"experiment={option}"]).sweep
+]
 """What sweeps more than policies and seeds is run by tests/test_studies.py."""
 
 

@@ -25,6 +25,9 @@ class Clock(Protocol):
 class WallClock:
     """The wall's time; with ``start_s``, time from there on, ``speed`` times as fast.
 
+    At ``began_s`` of the machine's monotonic clock, which all its processes share, it was
+    ``start_s``.
+
     Raises:
         ConfigError: ``speed`` is not positive.
     """
@@ -32,18 +35,22 @@ class WallClock:
     def __init__(self, *, start_s: float | None = None, speed: float = 1.0) -> None:
         if not speed > 0.0:
             raise ConfigError(f"Clock: speed must be positive, got {speed}")
-        self._speed = speed
-        self._began_s = time.monotonic()
-        self._start_s = time.time() if start_s is None else start_s
+        self.speed = speed
+        self.began_s = time.monotonic()
+        self.start_s = time.time() if start_s is None else start_s
 
     def now_s(self) -> float:
         """Return the time."""
-        return self._start_s + self._speed * (time.monotonic() - self._began_s)
+        return self.start_s + self.speed * (time.monotonic() - self.began_s)
+
+    def set_to(self, time_s: float) -> None:
+        """Make it ``time_s`` now: of a cloud whose time went on while nobody looked."""
+        self.start_s, self.began_s = time_s, time.monotonic()
 
     def wait_until(self, time_s: float) -> None:
         """Sleep until ``time_s``."""
         while (left_s := time_s - self.now_s()) > 0.0:
-            time.sleep(left_s / self._speed)
+            time.sleep(left_s / self.speed)
 
 
 @final

@@ -9,6 +9,7 @@ from markopt.core import Actions, InstanceState, InstanceStatus, Observation, Of
 from markopt.errors import PlanningError
 
 _UNREADY = (InstanceState.PENDING, InstanceState.BOOTING)
+_ALIVE = (*_UNREADY, InstanceState.READY)
 
 
 @dataclass
@@ -34,13 +35,14 @@ def actuate(
     keep_until_minimum: bool = True,
     make_before_break_share: float = 1.0,
     scale_in: bool = True,
+    end_unknown: bool = False,
 ) -> Actions:
     """Return the changes that lead from what is observed to the plan's first step.
 
     Per offer, the target is compared with the instances that are pending, booting or ready.
     Draining ones are on their way out, and ones under a spot notice cannot be counted on: both are
     left out, so a noticed instance is replaced while it still serves. Offers that the plan does not
-    name are left alone.
+    name are left alone, but for ``end_unknown``.
 
     What ends, where there are too many:
 
@@ -48,7 +50,9 @@ def actuate(
     2. ready instances, dearest offer per request first, then oldest first, and only as long as the
        ready instances without notice keep ``make_before_break_share`` of the saturation throughput
        that the plan's target has: while replacements boot, what they replace keeps serving;
-    3. instances under notice, once the ready ones without notice reach the whole target.
+    3. instances under notice, once the ready ones without notice reach the whole target;
+    4. with ``end_unknown``, at the same time, instances of offers that are not among ``offers``:
+       what an earlier configuration has left.
 
     Args:
         plan: column 0 of its targets, and of its warm functions, is carried out.
@@ -61,6 +65,7 @@ def actuate(
             minimum may be billed). A pending one is not billed yet and may end at once.
         make_before_break_share: hysteresis in [0, 1]; 0 ends ready instances without waiting.
         scale_in: False freezes scale-in: nothing is ended and no warm function is given up.
+        end_unknown: end instances of unknown offers, too.
 
     Raises:
         PlanningError: the plan names an offer that is not among ``offers``.
@@ -82,7 +87,19 @@ def actuate(
     ended: list[str] = []
     if scale_in:
         kept_s = {n: o.minimum_billed_s if keep_until_minimum else 0.0 for n, o in by_name.items()}
-        ended = _terminations(groups, target, by_name, kept_s, make_before_break_share)
+        strangers = [
+            instance.instance_id
+            for instance in observation.instances
+            if end_unknown and instance.offer not in by_name and instance.state in _ALIVE
+        ]
+        ended = _terminations(
+            groups,
+            target,
+            by_name,
+            kept_s=kept_s,
+            make_before_break_share=make_before_break_share,
+            strangers=strangers,
+        )
     return Actions(decision_id, launch, tuple(ended), _warm_change(plan, observation, scale_in))
 
 
@@ -107,8 +124,10 @@ def _terminations(
     groups: Mapping[str, _Group],
     target: Mapping[str, int],
     offers: Mapping[str, Offer],
+    *,
     kept_s: Mapping[str, float],
     make_before_break_share: float,
+    strangers: Sequence[str],
 ) -> list[str]:
     """Return the ids to end, in the order that ``actuate`` documents."""
     ended: list[str] = []
@@ -140,6 +159,7 @@ def _terminations(
             for instance in group.noticed
             if _may_end(instance, kept_s[name])
         ]
+        ended += strangers
     return ended
 
 

@@ -91,10 +91,13 @@ class BetweenPlans:
 
     def _reweight(self, observation: Observation) -> None:
         """Set the functions' share anew where instances have come or gone."""
-        share = None if self._share is None else self._share.change(observation)
+        if self._share is None:
+            return
+        share = self._share.change(observation)
         if share is not None:
             name = f"{self._prefix}weights-{observation.time_s:.3f}"
-            self._backend.apply(Actions(name, function_share=share, reason=REWEIGHTED))
+            actions = Actions(name, function_share=share, reason=REWEIGHTED)
+            self._share.applied(actions, self._backend.apply(actions))
 
     def _look(self, now_s: float) -> Observation:
         self._backend.advance(now_s)

@@ -184,11 +184,14 @@ class Decider:
             keep_until_minimum=self._settings.keep_until_minimum,
             make_before_break_share=self._settings.make_before_break_share,
             scale_in=not frozen,
+            end_unknown=self._settings.end_unknown,
         )
         actions = dataclasses.replace(actions, reason=plan.reason)
         if self._share is not None:
             actions = dataclasses.replace(actions, function_share=self._share.change(seen))
         report = self._backend.apply(actions)
+        if self._share is not None:
+            self._share.applied(actions, report)
         self._memory.applied(begin_s, report)
         self._situation.changed(begin_s, report)
         return MadeDecision(

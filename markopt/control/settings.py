@@ -21,9 +21,10 @@ class ControllerSettings:
 
     A plan is made every ``interval_s`` from a forecast of ``samples`` joint paths over ``horizon``
     intervals. Between plans the SLO monitor (see ``SloMonitor``), unless ``monitor`` is off, looks
-    every ``monitor_period_s``. ``keep_until_minimum`` and ``make_before_break_share`` go to
-    ``actuate``; ``max_vcpus`` and ``max_launches_per_interval`` are the limits that planners and
-    monitor obey (None: without a limit). Own launches and ends that the cloud does not show yet are
+    every ``monitor_period_s``. ``keep_until_minimum``, ``make_before_break_share`` and
+    ``end_unknown`` go to ``actuate``; ``max_vcpus`` and ``max_launches_per_interval`` are the
+    limits that planners and monitor obey (None: without a limit). Own launches and ends that the
+    cloud does not show yet are
     remembered for ``remember_actions_s`` (see ``RecentActions``). The monitor's defaults are those
     of MArk's released code. ``data_plane`` says how requests reach functions: ``bouncer``, what
     instances refuse; or ``weighted``, a fixed share that the loop sets (see ``FunctionShare``) from
@@ -47,6 +48,7 @@ class ControllerSettings:
     samples: int = 100
     keep_until_minimum: bool = True
     make_before_break_share: float = 1.0
+    end_unknown: bool = True
     remember_actions_s: float = 120.0
     monitor: bool = True
     monitor_period_s: float = 5.0

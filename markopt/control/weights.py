@@ -8,6 +8,8 @@ from typing import final
 import numpy as np
 
 from markopt.core import (
+    ActionReport,
+    Actions,
     Forecast,
     InstanceState,
     InstanceStatus,
@@ -61,6 +63,11 @@ class FunctionShare:
             return None
         self._share = share
         return share
+
+    def applied(self, actions: Actions, report: ActionReport) -> None:
+        """Take in what became of a change: where anything was refused, it is made again."""
+        if actions.function_share is not None and report.refused:
+            self._share = None
 
     def wanted(self, observation: Observation) -> float:
         """Return the share of the expected rate that the ready instances do not carry."""

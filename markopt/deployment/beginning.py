@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def begin(parts: Parts, journal: Journal, clock: Clock | None, *, anew: bool) ->
     if resumed:
         epoch = epochs[-1]
     else:
-        begin_s = now_s
+        begin_s = parts.workload.start_s
         if epochs or not _from_trace(parts):
             origin_s = epochs[0].begin_s if epochs else 0.0
             begin_s = origin_s + math.ceil((now_s - origin_s) / interval_s - 1e-9) * interval_s
@@ -73,6 +73,13 @@ def begin(parts: Parts, journal: Journal, clock: Clock | None, *, anew: bool) ->
         observed_until_s=last_s,
         end_s=min(ends, default=FOREVER_S),
     )
+
+
+def restarted(parts: Parts, beginning: Beginning) -> Beginning:
+    """Return the beginning with the trace's clock where it was; the calendar's cannot be held."""
+    if not _from_trace(parts):
+        return beginning
+    return replace(beginning, clock=clock_of(parts, beginning.observed_until_s))
 
 
 def known_load(parts: Parts, reader: JournalReader, begin_s: float) -> RateSeries:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from markopt.control.journal import Carried
+from markopt.control.journal import Carried, JournalReader
 from markopt.control.record import IntervalRecord
 from markopt.deployment.dry_run import dry_run
 from markopt.deployment.parts import Parts, parts_of
@@ -48,8 +48,7 @@ def _confirm(parts: Parts, confirmed: bool) -> None:
     Raises:
         ConfigError: it is not confirmed.
     """
-    first = not parts.deploy.journal_path.exists()
-    if parts.controller.mode != "act" or parts.replays_workload or confirmed or not first:
+    if parts.controller.mode != "act" or parts.replays_workload or confirmed or _has_acted(parts):
         return
     cloud = type(parts.cloud).__name__
     text = f"Deployment '{parts.deploy.name}' is to launch and end instances on {cloud}."
@@ -59,6 +58,14 @@ def _confirm(parts: Parts, confirmed: bool) -> None:
     typed = typer.prompt("Type its name to confirm", default="", show_default=False)
     if typed != parts.deploy.name:
         raise ConfigError(f"controller.mode=act: expected '{parts.deploy.name}', got '{typed}'")
+
+
+def _has_acted(parts: Parts) -> bool:
+    path = parts.deploy.journal_path
+    if not path.exists():
+        return False
+    with JournalReader(path) as reader:
+        return any(session.mode == "act" for session in reader.sessions())
 
 
 def _terminal(parts: Parts) -> Listeners:
@@ -76,7 +83,7 @@ def _terminal(parts: Parts) -> Listeners:
         typer.echo(interval_text(record))
 
     def on_trouble(text: str) -> None:
-        typer.echo(f"markopt: warning: {text}", err=True)
+        typer.echo(f"markopt: warning: {printable(text)}", err=True)
 
     def on_end(outcome: Outcome) -> None:
         typer.echo(_ending(outcome))
@@ -103,7 +110,12 @@ def carried_text(carried: Carried) -> str:
     what = f"{verb}: {', '.join(changes)}" if changes else "changes nothing"
     lines = [f"{carried.time_s:10.0f} s  {carried.kind}  {what}  ({wanted.reason})"]
     lines += [f"{'':12}  refused: {text}" for text in report.refused]
-    return "\n".join(lines)
+    return "\n".join(printable(line) for line in lines)
+
+
+def printable(text: str) -> str:
+    """Return a text without what could steer a terminal, since clouds and files have said it."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def interval_text(record: IntervalRecord) -> str:

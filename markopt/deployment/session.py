@@ -13,8 +13,10 @@ from markopt.cloud.clock import Clock
 from markopt.cloud.live import Detaches
 from markopt.control import Controller
 from markopt.control.guards import Guards
+from markopt.control.guards.spending import DAY_S
 from markopt.control.journal import (
     Carried,
+    Epoch,
     Journal,
     JournalDiverged,
     JournaledBackend,
@@ -31,6 +33,7 @@ from markopt.deployment.beginning import (
     deployment_of,
     epoch_seed,
     is_stepped,
+    restarted,
 )
 from markopt.deployment.modes import Advising
 from markopt.deployment.pacing import PacedBackend, Stopped, StopSignal
@@ -136,6 +139,8 @@ def _deploy(
     if beginning.end_s <= now_s + 1e-6 and _done(journal):
         return Outcome(journal.path, f"over since {beginning.end_s:g} s", 0, None)
     forecaster = parts.forecaster.fit(beginning.history)
+    if clock is None:  # a trace does not go on while the forecaster is fitted
+        beginning = restarted(parts, beginning)
     backend = parts.cloud.open(deployment_of(parts, beginning.clock, beginning.observed_until_s))
     journal.begin_session(epoch.epoch, mode)
     listeners.on_start(
@@ -156,7 +161,7 @@ def _deploy(
         paced,
         journal=journal,
         past=past,
-        guards=Guards(parts.controller.guards, parts.offers, parts.function),
+        guards=_guards(parts, journal, epoch),
         mode=mode,
         now_s=beginning.clock.now_s,
         intent_lasts_s=parts.controller.interval_s,
@@ -200,6 +205,15 @@ def _deploy(
             backend.detach()
     beside_usd = acted.real_bill_usd if isinstance(acted, ShadowFleet) else None
     return Outcome(journal.path, ending, intervals, ledger, beside_usd)
+
+
+def _guards(parts: Parts, journal: Journal, epoch: Epoch) -> Guards:
+    """Return the guard rails, which know what earlier epochs have spent of the day."""
+    guards = Guards(parts.controller.guards, parts.offers, parts.function)
+    midnight_s = epoch.begin_s - epoch.begin_s % DAY_S
+    for time_s, bill_usd in journal.reader.bills(before_epoch=epoch.epoch, since_s=midnight_s):
+        guards.spending.saw(time_s, bill_usd)
+    return guards
 
 
 def _by_mode(parts: Parts, backend: Backend) -> tuple[Backend, Rebuilt | None]:

@@ -45,6 +45,8 @@ def new_state(
     window_s = settings.latency_window_s or math.inf
     windows = max(math.ceil((end_s - start_s) / window_s - 1e-9), 1)
     scalars[Scalar.WINDOWS_PER_S] = 1.0 / window_s
+    # A power of two: the time since the start as an exact share of something longer than the span.
+    scalars[Scalar.SHARE_PER_S] = 2.0 ** -math.ceil(math.log2(max(end_s - start_s, 1.0)) + 1.0)
     counters = np.zeros(len(Counter), dtype=np.int64)
     counters[Counter.DISPATCHER] = int(settings.dispatcher)
     counters[Counter.BOUNCER] = int(settings.bouncer)
@@ -55,7 +57,7 @@ def new_state(
     counters[Counter.SLOTS] = slots
     counters[Counter.LARGEST_BATCH] = largest
     counters[Counter.TRACKS_QUEUES] = int(
-        settings.dispatcher is Dispatcher.JOIN_SHORTEST_QUEUE
+        settings.dispatcher in (Dispatcher.JOIN_SHORTEST_QUEUE, Dispatcher.LEAST_CONNECTIONS)
         or settings.bouncer is Bouncer.QUEUE_LENGTH
     )
     counters[Counter.RECORD] = int(settings.record_requests)

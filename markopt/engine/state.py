@@ -39,13 +39,15 @@ class Dispatcher(IntEnum):
     ``WEIGHTED_ROUND_ROBIN`` (MArk's) takes servers in turn, in proportion to their throughput;
     ``POWER_OF_TWO`` draws two servers and takes the one that is expected to answer first
     (Mitzenmacher 2001, with the work left in place of the queue length);
-    ``JOIN_SHORTEST_QUEUE`` takes the server with the fewest unanswered requests.
+    ``JOIN_SHORTEST_QUEUE`` takes the server with the fewest unanswered requests, at a tie the
+    first; ``LEAST_CONNECTIONS`` the one whose number has stood for longest (HAProxy's leastconn).
     """
 
     LEAST_EXPECTED_DELAY = 0
     WEIGHTED_ROUND_ROBIN = 1
     POWER_OF_TWO = 2
     JOIN_SHORTEST_QUEUE = 3
+    LEAST_CONNECTIONS = 4
 
 
 class Bouncer(IntEnum):
@@ -82,6 +84,7 @@ class Scalar(IntEnum):
     FUNCTION_BURST_LEFT = 15
     FUNCTION_BURST_LEFT_AT_S = 16
     FUNCTION_SHARE = 17
+    SHARE_PER_S = 18
 
 
 class Counter(IntEnum):

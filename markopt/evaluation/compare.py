@@ -26,6 +26,7 @@ from markopt.evaluation.episode import (
 from markopt.evaluation.folder import csv_text, json_text, replace_text
 from markopt.evaluation.outcome import EpisodeResult, summarize
 from markopt.evaluation.progress import late_bar
+from markopt.evaluation.provenance import plain, provenance
 from markopt.evaluation.results import write_episode
 from markopt.evaluation.seeds import generator
 from markopt.evaluation.tabulation import (
@@ -196,6 +197,7 @@ def _judged_setups(
         for seed in settings.seeds:
             scene, conditions, recorded = shared[seed]
             value = values.get(policy)
+            config = parts.config(policy, seed, value)
             setups.append(
                 EpisodeSetup(
                     policy=policy,
@@ -203,7 +205,8 @@ def _judged_setups(
                     conditions=conditions,
                     forecaster=copy.copy(recorded),
                     planner=parts.planner(policy, value),
-                    config=parts.config(policy, seed, value),
+                    config=config,
+                    provenance=provenance(config),
                 )
             )
     return setups
@@ -277,8 +280,16 @@ def _differences(
     return tuple(found)
 
 
-def write_comparison(comparison: Comparison, parts: Parts, folder: Path) -> None:
-    """Write a comparison's files into an existing folder, episodes and reports included."""
+def write_comparison(
+    comparison: Comparison,
+    parts: Parts,
+    folder: Path,
+    origin: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a comparison's files into an existing folder, episodes and reports included.
+
+    ``origin`` is what ``comparison.json`` says of where it comes from: config and provenance.
+    """
     from markopt.evaluation.report import write_comparison_report, write_report
 
     rows, names = [], []
@@ -306,6 +317,7 @@ def write_comparison(comparison: Comparison, parts: Parts, folder: Path) -> None
         "differences": differences,
         "tuning": tuning_rows(comparison.tuned),
         "episodes": names,
+        **plain(origin or {}),
     }
     replace_text(folder / ROWS, csv_text(rows))
     replace_text(folder / DIFFERENCES, csv_text(differences))

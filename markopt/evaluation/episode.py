@@ -113,7 +113,10 @@ class Conditions:
 
 @dataclass(frozen=True, eq=False)
 class EpisodeSetup:
-    """A policy in its scene. ``forecaster`` has been fitted to the scene's history."""
+    """A policy in its scene. ``forecaster`` has been fitted to the scene's history.
+
+    ``config`` and its ``provenance`` are passed on to the result.
+    """
 
     policy: str
     scene: Scene
@@ -121,6 +124,7 @@ class EpisodeSetup:
     forecaster: Forecaster
     planner: Planner
     config: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
     wall_s: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -235,4 +239,5 @@ def run_episode(
         clairvoyant_bound_usd=conditions.clairvoyant_bound_usd,
         wall_s=wall_s,
         config=dict(setup.config),
+        provenance=dict(setup.provenance),
     )

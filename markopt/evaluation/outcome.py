@@ -27,8 +27,8 @@ class EpisodeResult:
     ``intervals`` are the control loop's records; ``statistics`` and ``ledger`` are the simulated
     cloud's own books. ``clairvoyant_bound_usd`` is the least cost that perfect foresight could
     reach (None where it was not computed). ``wall_s`` holds clock readings by phase, in seconds.
-    ``regrets`` judge single decisions, ``attribution`` splits the cost above the bound (None where
-    that was not asked for).
+    ``provenance`` names the hashes of what the result follows from. ``regrets`` judge single
+    decisions, ``attribution`` splits the cost above the bound (None where that was not asked for).
     """
 
     policy: str
@@ -45,6 +45,7 @@ class EpisodeResult:
     clairvoyant_bound_usd: float | None = None
     wall_s: dict[str, float] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
     regrets: tuple[DecisionRegret, ...] | None = None
     attribution: Attribution | None = None
 

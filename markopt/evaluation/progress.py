@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 PATIENCE_S = 2.0
+_BARS: ContextVar[bool] = ContextVar("bars", default=True)
 T = TypeVar("T")
 
 
@@ -28,7 +30,8 @@ class LateBar:
     def step(self, count: int = 1) -> None:
         """Note that ``count`` steps are done."""
         self.done += count
-        if self._bar is None and time.monotonic() - self._began > PATIENCE_S:
+        late = time.monotonic() - self._began > PATIENCE_S
+        if self._bar is None and late and _BARS.get():
             self._open()
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=self.done)
@@ -71,3 +74,13 @@ def late_bar(description: str, total: int) -> Iterator[LateBar]:
         yield bar
     finally:
         bar.close()
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Show no bars within the block, such as where another view shows what is being done."""
+    token = _BARS.set(False)
+    try:
+        yield
+    finally:
+        _BARS.reset(token)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from markopt.evaluation.outcome import (
     summarize,
     summarize_timing,
 )
+from markopt.evaluation.provenance import machine, plain
 from markopt.evaluation.regret import REGRET, regret_text
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ INTERVALS, LATENCY, DECISIONS = "intervals.parquet", "latency.parquet", "decisio
 LATENCY_WINDOWS = "latency_windows.parquet"
 ATTRIBUTION, ATTRIBUTION_RUNS = "attribution.csv", "attribution_runs.csv"
 REPORT = "report.html"
+ORIGIN = b"markopt.origin"
+"""The key of the tables' metadata under which configuration and provenance stand as JSON."""
+
 DECISIONS_SHOWN = 60
 """So many of the last decisions stand in a report."""
 
@@ -60,18 +65,23 @@ class EpisodeFiles:
     attribution: pd.DataFrame | None = None
 
 
-def write_episode(result: EpisodeResult, folder: Path) -> None:
-    """Write an episode's files into an existing folder (see ``whole_folder``), report apart."""
-    from pyarrow import parquet
+def write_episode(
+    result: EpisodeResult, folder: Path, options: Mapping[str, Any] | None = None
+) -> None:
+    """Write an episode's files into an existing folder (see ``whole_folder``), report apart.
 
-    replace_text(folder / SUMMARY, json_text(summarize(result)))
-    replace_text(folder / TIMING, json_text(summarize_timing(result)))
+    ``options`` are what else was asked for, which changes no figure; they go to ``timing.json``.
+    """
+    origin = {"config": plain(result.config), "provenance": result.provenance}
+    replace_text(folder / SUMMARY, json_text({**summarize(result), **origin}))
+    timing = {**summarize_timing(result), "machine": machine(), "options": dict(options or {})}
+    replace_text(folder / TIMING, json_text(timing))
     replace_text(folder / CONFIG, yaml.safe_dump(result.config, sort_keys=False))
     with DecisionLog(folder / DECISIONS) as log:
         for record in result.intervals:
             log.append(record)
-    parquet.write_table(interval_table(result), folder / INTERVALS)
-    parquet.write_table(_latency_table(result.statistics), folder / LATENCY)
+    _write_table(interval_table(result), folder / INTERVALS, result)
+    _write_table(_latency_table(result.statistics), folder / LATENCY, result)
     if result.regrets is not None:
         replace_text(folder / REGRET, regret_text(result.regrets))
     if result.attribution is not None:
@@ -81,7 +91,17 @@ def write_episode(result: EpisodeResult, folder: Path) -> None:
         replace_text(folder / ATTRIBUTION_RUNS, csv_text(run_rows(result.attribution)))
     windows = result.statistics.latency_windows
     if windows is not None:
-        parquet.write_table(latency_window_table(windows), folder / LATENCY_WINDOWS)
+        _write_table(latency_window_table(windows), folder / LATENCY_WINDOWS, result)
+
+
+def _write_table(table: pa.Table, path: Path, result: EpisodeResult) -> None:
+    """Write a table that carries where it comes from in its metadata."""
+    from pyarrow import parquet
+
+    origin = {"seed": result.seed, "config": plain(result.config), "provenance": result.provenance}
+    text = json.dumps(origin, sort_keys=True, allow_nan=False)
+    known = dict(table.schema.metadata or {})
+    parquet.write_table(table.replace_schema_metadata({**known, ORIGIN: text.encode()}), path)
 
 
 def _by_interval(counts: NDArray[np.int64], width: int, intervals: int) -> NDArray[np.int64]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from markopt.forecasting.mark_lstm import MarkLstm
     from markopt.forecasting.oracle import Oracle
     from markopt.forecasting.oracle_with_error import OracleWithError
+    from markopt.forecasting.recurring_surges import RecurringSurges
     from markopt.forecasting.seasonal_naive import SeasonalNaive
     from markopt.forecasting.statsforecast_models import StatsForecast
     from markopt.forecasting.stl_arima import StlArima
@@ -44,6 +45,7 @@ __all__ = [
     "MarkLstm",
     "Oracle",
     "OracleWithError",
+    "RecurringSurges",
     "SeasonalNaive",
     "StatsForecast",
     "StlArima",
@@ -63,6 +65,7 @@ _MODULE_OF = {
     "MarkLstm": "mark_lstm",
     "Oracle": "oracle",
     "OracleWithError": "oracle_with_error",
+    "RecurringSurges": "recurring_surges",
     "SeasonalNaive": "seasonal_naive",
     "StatsForecast": "statsforecast_models",
     "StlArima": "stl_arima",

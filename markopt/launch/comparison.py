@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
 
 from markopt.composition import compose, split_lists
 from markopt.errors import ConfigError
 from markopt.launch.display import episode_title, show
 from markopt.launch.flags import split_flags
 from markopt.launch.folders import result_folder
-from markopt.launch.sweep import Job, compose_first, swept, through_hydra
+from markopt.launch.sweep import launch_sweep, through_hydra, wants_sweep
+from markopt.launch.work import Done
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from markopt.assembly import ConfigParts
+
+RUN_ALONE = {
+    "save_problems_every": "saves problems",
+    "regret_every": "judges single decisions",
+    "attribute_loss": "attributes its loss",
+    "record_requests": "records requests",
+}
+"""What only ``markopt run`` does, by the key that asks for it."""
 
 
 def launch_compare(arguments: Sequence[str]) -> None:
@@ -22,39 +38,72 @@ def launch_compare(arguments: Sequence[str]) -> None:
         overrides += [f"planner={planners[0]}", f"compare.planners=[{','.join(planners)}]"]
     if seeds is not None:
         overrides.append(f"compare.seeds=[{','.join(seeds)}]")
-    if not flags:
-        _compare(overrides, parent=None)
-        return
-    compose_first(flags, overrides)
-    through_hydra([*flags, *overrides], None, _CompareJob(swept(overrides)))
+    if wants_sweep(flags):
+        launch_sweep(flags, overrides, ComparisonWork, known={"planner", "seed"})
+    elif flags:
+        through_hydra([*flags, *overrides])
+    else:
+        show(ComparisonWork(overrides).do(None))
 
 
-class _CompareJob(Job):
-    def work(self, overrides: Sequence[str], parent: Path, suffix: str) -> None:
-        _compare(overrides, parent, suffix)
+@final
+class ComparisonWork:
+    """One comparison.
 
+    Raises:
+        ConfigError: a key or an option does not exist, or a value is out of range.
+    """
 
-def _compare(overrides: Sequence[str], parent: Path | None, suffix: str = "") -> None:
-    from markopt.assembly import ConfigParts, compare_settings
-    from markopt.evaluation.compare import compare, write_comparison
-    from markopt.evaluation.folder import whole_folder
-    from markopt.evaluation.terminal import comparison_table
+    stem = "comparison"
 
-    base = compose(overrides).config
-    settings = compare_settings(base)
-    if base.get("save_problems_every") is not None:
-        raise ConfigError("save_problems_every: only markopt run saves problems, got it in compare")
-    if base.get("regret_every") is not None:
-        raise ConfigError(
-            "regret_every: only markopt run judges single decisions, got it in compare"
-        )
-    if base.get("attribute_loss"):
-        raise ConfigError("attribute_loss: only markopt run attributes its loss, got it in compare")
-    if base.get("record_requests"):
-        raise ConfigError("record_requests: only markopt run records requests, got it in compare")
-    target, numbered = result_folder(base.output, parent, f"comparison{suffix}")
-    parts = ConfigParts(overrides, settings.planners)
-    comparison = compare(parts, settings)
-    with whole_folder(target, numbered=numbered) as folder:
-        write_comparison(comparison, parts, folder.path)
-    show(comparison_table(comparison.table(), episode_title(comparison.episodes[0])), folder.final)
+    def __init__(self, overrides: Sequence[str]) -> None:
+        from markopt.assembly import compare_settings
+
+        self.base: DictConfig = compose(overrides).config
+        self.settings = compare_settings(self.base)
+        for key, what in RUN_ALONE.items():
+            if self.base.get(key) not in (None, False):
+                raise ConfigError(f"{key}: only markopt run {what}, got it in compare")
+        self._overrides = tuple(overrides)
+
+    @cached_property
+    def parts(self) -> ConfigParts:
+        """Return the parts of its episodes."""
+        from markopt.assembly import ConfigParts
+
+        return ConfigParts(self._overrides, self.settings.planners)
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """Return what the figures follow from: all settings but the number of workers."""
+        from omegaconf import OmegaConf
+
+        section: Any = OmegaConf.to_container(self.base.compare, resolve=True)
+        del section["jobs"]
+        seeds, policies = list(self.settings.seeds), self.settings.planners
+        return {
+            "compare": {**section, "planners": list(policies), "seeds": seeds},
+            "policies": {policy: self.parts.config(policy, seeds[0]) for policy in policies},
+        }
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Return nothing: all that may be asked for changes the figures."""
+        return {}
+
+    def do(self, parent: Path | None, suffix: str = "") -> Done:
+        """Compare and write the folder."""
+        from markopt.evaluation.compare import compare, write_comparison
+        from markopt.evaluation.folder import whole_folder
+        from markopt.evaluation.provenance import provenance
+        from markopt.evaluation.terminal import comparison_table
+
+        target, numbered = result_folder(self.base.output, parent, f"{self.stem}{suffix}")
+        origin = {"config": self.config, "provenance": provenance(self.config)}
+        comparison = compare(self.parts, self.settings)
+        with whole_folder(target, numbered=numbered) as folder:
+            write_comparison(comparison, self.parts, folder.path, origin)
+        title = episode_title(comparison.episodes[0])
+        winner = comparison.winner()
+        line = "no policy meets the SLO" if winner is None else f"{winner} wins"
+        return Done(folder.final, (comparison_table(comparison.table(), title),), line)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from markopt.launch.work import Done
 
 
 def episode_title(episode: Any) -> str:
@@ -21,14 +20,25 @@ def episode_title(episode: Any) -> str:
     )
 
 
-def show(table: Table, folder: Path, *more: Table) -> None:
-    """Print tables, in full width even where the terminal is narrower, and the report's path."""
+def figures(row: Mapping[str, Any]) -> str:
+    """Return a row of means in a few words, for the line of a sweep's job."""
+    met = "" if row["met"] else ", misses the SLO"
+    return f"{row['cost_usd']:.4g} USD, {100.0 * row['attainment']:.2f} % in time{met}"
+
+
+def show(done: Done) -> None:
+    """Print a result's warnings, its tables and its report's path.
+
+    Tables are printed in full width even where the terminal is narrower.
+    """
     from rich.console import Console
 
-    for entry in (table, *more):
+    for text in done.warnings:
+        typer.echo(f"markopt: warning: {text}", err=True)
+    for table in done.tables:
         console = Console()
-        needed = Console(width=1000).measure(entry).maximum
+        needed = Console(width=1000).measure(table).maximum
         if console.width < needed:
             console = Console(width=needed)
-        console.print(entry)
-    typer.echo(f"Report: {folder / 'report.html'}")
+        console.print(table)
+    typer.echo(f"Report: {done.folder / 'report.html'}")

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from markopt.errors import ConfigError
 
 SWEEP_FLAGS = ("-m", "--multirun")
+HELP_FLAGS = ("-h", "--help", "--hydra-help")
 HYDRA_FLAGS = (
     *SWEEP_FLAGS,
-    "-h",
-    "--help",
-    "--hydra-help",
+    *HELP_FLAGS,
     "-c",
     "--cfg",
     "-r",
@@ -25,6 +24,7 @@ HYDRA_FLAGS = (
     "--shell-completion",
 )
 VALUE_FLAGS = ("-c", "--cfg", "-p", "--package", "-i", "--info")
+SHOW_FLAGS = ("-c", "--cfg", "-i", "--info", "-sc", "--shell-completion")
 CHOICES = {"-c": ("job", "hydra", "all"), "--cfg": ("job", "hydra", "all")}
 
 
@@ -32,7 +32,7 @@ def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return Hydra's flags, with their values, and the overrides.
 
     Raises:
-        ConfigError: a flag is unknown.
+        ConfigError: a flag is unknown, lacks its value or contradicts another.
     """
     flags: list[str] = []
     overrides: list[str] = []
@@ -55,4 +55,7 @@ def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
                 raise ConfigError(f"{name}: expected {wanted}, got {value or 'none'}")
             if "=" not in argument:
                 flags.append(value)
+    shown = [f for f in flags if f in SHOW_FLAGS]
+    if shown and set(flags) & set(SWEEP_FLAGS):
+        raise ConfigError(f"{shown[0]}: shows one job's configuration, not a sweep's: leave out -m")
     return flags, overrides

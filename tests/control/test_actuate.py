@@ -210,6 +210,21 @@ def test_warm_functions_change_only_where_they_differ():
     assert decide({"small": 0}, seen(warm=4), warm=6, scale_in=False).warm_functions == 6
 
 
+def test_what_an_earlier_configuration_left_ends_once_others_serve_the_target():
+    strangers = (
+        instance("i-old", "m4.old"),
+        instance("i-new", "m4.old", ready_in_s=50.0),
+        instance("i-out", "m4.old", state=InstanceState.DRAINING),
+    )
+    target = dict.fromkeys(NAMES, 0) | {"small": 1}
+    booting = seen(instance("i-1", ready_in_s=60.0), *strangers)
+    ready = seen(instance("i-1"), *strangers)
+    assert decide(target, booting, end_unknown=True).terminate == ()
+    assert decide(target, ready, end_unknown=True).terminate == ("i-old", "i-new")
+    assert decide(target, ready, end_unknown=True, scale_in=False).terminate == ()
+    assert decide(target, ready).terminate == ()
+
+
 def test_a_plan_for_an_unknown_offer_is_refused():
     with pytest.raises(PlanningError, match="offer 'huge' is not on offer"):
         decide({"huge": 1}, seen())

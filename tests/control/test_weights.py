@@ -5,6 +5,8 @@ import pytest
 
 from markopt.control.weights import FunctionShare
 from markopt.core import (
+    ActionReport,
+    Actions,
     Forecast,
     InstanceState,
     InstanceStatus,
@@ -68,3 +70,16 @@ def test_an_unchanged_share_is_not_set_again() -> None:
 def test_nothing_expected_goes_to_whoever_is_there() -> None:
     assert share_of([0.0]).wanted(seen(1)) == 0.0
     assert share_of([0.0]).wanted(seen(0)) == 1.0
+
+
+def test_a_share_that_was_refused_is_set_again() -> None:
+    share = share_of([20.0])
+    wanted = share.change(seen(2))
+    assert wanted is not None
+    share.applied(Actions("a", function_share=wanted), ActionReport("a"))
+    assert share.change(seen(2)) is None
+    share.applied(Actions("b"), ActionReport("b", refused=("launch: no capacity",)))
+    assert share.change(seen(2)) is None
+    refused = ActionReport("c", refused=("guard kill_switch: nothing is changed",))
+    share.applied(Actions("c", function_share=wanted), refused)
+    assert share.change(seen(2)) == wanted

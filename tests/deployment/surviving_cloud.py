@@ -108,7 +108,8 @@ class SurvivingBackend:
 
     def _status(self, name: str, offer: str, launched_s: float, now_s: float) -> InstanceStatus:
         age_s = now_s - launched_s
-        rest_s = max(self.offers[offer].launch_delay_s - age_s, 0.0)
+        delay_s = self.offers[offer].launch_delay_s if offer in self.offers else 0.0
+        rest_s = max(delay_s - age_s, 0.0)
         state = InstanceState.BOOTING if rest_s > 0.0 else InstanceState.READY
         return InstanceStatus(name, offer, state, age_s, rest_s)
 

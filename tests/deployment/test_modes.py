@@ -15,10 +15,11 @@ from markopt.cli import main
 from markopt.cloud.clock import SteppedClock, WallClock
 from markopt.cloud.live import Deployment
 from markopt.control.guards import GuardSettings
-from markopt.control.journal import JournalReader
-from markopt.core import Actions, InstanceState
+from markopt.control.journal import Carried, JournalReader
+from markopt.core import ActionReport, Actions, InstanceState
 from markopt.deployment import Listeners, deploy, parts_of
 from markopt.deployment.dry_run import dry_run
+from markopt.deployment.launch import _confirm, carried_text
 from markopt.deployment.pacing import PacedBackend
 from markopt.deployment.shadow import ShadowFleet
 from markopt.errors import ConfigError
@@ -222,15 +223,33 @@ def test_a_dry_run_on_the_command_line(capsys, tmp_path, monkeypatch):
 
 
 def test_a_first_change_of_a_real_account_must_be_confirmed(tmp_path, capsys):
-    from markopt.deployment.launch import _confirm
-
     parts = toy_parts(tmp_path)
     with pytest.raises(ConfigError, match="Confirm with --yes"):
         _confirm(parts, False)
     _confirm(parts, True)
     _confirm(toy_parts(tmp_path, mode="advise"), False)
-    deploy(parts)
+    deploy(toy_parts(tmp_path, mode="advise", for_s=60.0))
+    with pytest.raises(ConfigError, match="Confirm with --yes"):
+        _confirm(parts, False)
+    deploy(toy_parts(tmp_path, for_s=120.0))
     _confirm(parts, False)
+
+
+def test_the_name_typed_confirms(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    typed = iter(["toy", "tpy"])
+    monkeypatch.setattr("typer.prompt", lambda *_, **__: next(typed))
+    _confirm(toy_parts(tmp_path), False)
+    with pytest.raises(ConfigError, match="expected 'toy', got 'tpy'"):
+        _confirm(toy_parts(tmp_path), False)
+    assert "to launch and end instances on SurvivingCloud" in capsys.readouterr().out
+
+
+def test_what_is_said_cannot_steer_a_terminal():
+    actions = Actions("a", {"small": 1}, reason="load \x1b[2J up")
+    report = ActionReport("a", refused=("no \x1b]0;title\x07 capacity\r",))
+    text = carried_text(Carried(0.0, "plan", "act", actions, (), report))
+    assert all(line.isprintable() for line in text.split("\n"))
 
 
 def test_a_policy_that_compare_exported_is_deployed_as_it_is(tmp_path, capsys):

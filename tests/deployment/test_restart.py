@@ -1,9 +1,15 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
+import tempfile
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from markopt.cloud.clock import SteppedClock
 from markopt.control.guards import GuardSettings
@@ -11,10 +17,11 @@ from markopt.control.journal import JournalReader
 from markopt.core import RateSeries
 from markopt.deployment import Listeners, deploy
 from markopt.deployment.past_load import extended, shifted
-from markopt.errors import BackendError, ConfigError
+from markopt.errors import BackendError, ConfigError, Infeasible
+from markopt.forecasting import LastValue
 from tests.deployment import surviving_cloud
 from tests.deployment.surviving_cloud import BIN_S, everything, requests_in_bin
-from tests.deployment.toy import toy_parts
+from tests.deployment.toy import ByLoad, toy_parts
 
 
 def rates(folder):
@@ -61,8 +68,8 @@ def test_a_restart_long_after_the_fit_begins_a_new_epoch_with_what_was_observed(
     (history,) = fitted
     assert (history.start_s, history.end_s) == (-300.0, 300.0)
     told = rates(tmp_path)
-    assert history.rate_rps[5:7].tolist() == [told[0.0], told[60.0]]
-    assert np.isnan(history.rate_rps[7:]).all()
+    assert history.rate_rps[5:8].tolist() == [told[0.0], told[60.0], told[120.0]]
+    assert np.isnan(history.rate_rps[8:]).all()
     kept = {row[0] for row in before} & {r[0] for r in everything(tmp_path / "cloud")["instance"]}
     assert kept == {row[0] for row in before}
 
@@ -166,6 +173,128 @@ def test_a_fleet_ends_with_its_controller_only_where_that_is_wished(tmp_path):
 def test_advice_never_ends_a_fleet(tmp_path):
     deploy(toy_parts(tmp_path, for_s=120.0, mode="advise", terminate_at_end=True))
     assert all(row[4] is None for row in everything(tmp_path / "cloud")["instance"])
+
+
+class Slow:
+    """A planner that takes 90 s for its second plan."""
+
+    def __init__(self, clock):
+        self.clock, self.calls = clock, 0
+
+    def plan(self, problem):
+        self.calls += 1
+        if self.calls == 2:
+            self.clock.wait_until(self.clock.now_s() + 90.0)
+        return ByLoad().plan(problem)
+
+
+def test_a_plan_that_takes_longer_than_its_interval_costs_the_next_interval_its_decision(tmp_path):
+    clock = SteppedClock(0.0)
+    deploy(dataclasses.replace(toy_parts(tmp_path), planner=Slow(clock)), clock=clock)
+    with JournalReader(tmp_path / "journal") as reader:
+        decided = [i.time_s for i in reader.intervals()]
+        looked = [e.time_s for e in reader.observations(last=1000)]
+        arrivals = sum(i.arrivals for i in reader.intervals())
+    assert decided == [0.0, 60.0, 120.0, 180.0, 240.0, 300.0, 360.0, 420.0, 480.0, 540.0]
+    assert looked == sorted(looked)
+    assert 150.0 in looked
+    assert not [t for t in looked if 60.0 < t < 150.0]
+    assert arrivals == sum(requests_in_bin(n) for n in range(120))
+    told = rates(tmp_path)
+    assert sorted(told) == [60.0 * n for n in range(10)]
+    assert told[120.0] == pytest.approx(sum(requests_in_bin(n) for n in range(24, 36)) / 60.0)
+
+
+def test_where_no_plan_exists_the_fleet_is_held_and_the_reason_told(tmp_path):
+    class Contradicted:
+        def plan(self, problem):
+            if problem.time_s == 120.0:
+                raise Infeasible("max_vcpus is below what the floor needs")
+            return ByLoad().plan(problem)
+
+    carried = []
+    parts = dataclasses.replace(toy_parts(tmp_path), planner=Contradicted())
+    deploy(parts, Listeners(on_carried=carried.append))
+    (held,) = (c for c in carried if c.kind == "plan" and c.time_s == 120.0)
+    assert held.wanted.reason == (
+        "fleet held: no plan exists: max_vcpus is below what the floor needs"
+    )
+    with JournalReader(tmp_path / "journal") as reader:
+        (entry,) = (e for e in reader.plans() if e.time_s == 120.0 and e.plan is None)
+    assert entry.error == "Infeasible: max_vcpus is below what the floor needs"
+
+
+def test_a_new_epoch_knows_what_the_day_has_cost(tmp_path):
+    deploy(toy_parts(tmp_path, for_s=300.0, mode="advise"))
+    carried = []
+    spent = GuardSettings(max_usd_per_day=300.0 * 1e-4)
+    deploy(toy_parts(tmp_path, guards=spent), Listeners(on_carried=carried.append))
+    wanted = [c for c in carried if any(c.wanted.launch.values())]
+    assert wanted
+    for one in wanted:
+        assert one.report.launched == {}
+        assert {cut.rule for cut in one.cuts} == {"max_usd_per_day"}
+    assert "0.03 of 0.03 USD are spent today" in wanted[0].cuts[0].text
+
+
+def test_guard_rails_may_change_without_a_new_epoch(tmp_path):
+    deploy(toy_parts(tmp_path, for_s=120.0))
+    changed = toy_parts(tmp_path, guards=GuardSettings(max_launches=1))
+    config = {**changed.config, "controller": {"mode": "act", "guards": {"max_launches": 1}}}
+    (start,) = starts(dataclasses.replace(changed, config=config))
+    assert start.resumed
+
+
+def test_instances_of_offers_that_are_gone_from_the_configuration_end(tmp_path):
+    deploy(toy_parts(tmp_path, for_s=120.0))
+    with sqlite3.connect(tmp_path / "cloud") as cloud:
+        cloud.execute("INSERT INTO instance VALUES ('i-old', 't', 'm4.old', -500, NULL)")
+    cloud.close()
+    deploy(toy_parts(tmp_path, for_s=300.0))
+    (old,) = (r for r in everything(tmp_path / "cloud")["instance"] if r[0] == "i-old")
+    assert old[4] is not None
+
+
+def test_a_trace_does_not_go_on_while_the_forecaster_is_fitted(tmp_path):
+    class SlowToFit(LastValue):
+        def fit(self, history):
+            time.sleep(0.3)
+            return super().fit(history)
+
+    parts = toy_parts(tmp_path, for_s=60.0, clock="wall", speed=200.0)
+    deploy(dataclasses.replace(parts, forecaster=SlowToFit()))
+    with JournalReader(tmp_path / "journal") as reader:
+        (first,) = [i.time_s for i in reader.intervals()]
+        looked = reader.observations(last=1000)[0].time_s
+    assert first == 0.0
+    assert looked < 0.3 * 200.0
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=3, unique=True))
+def test_wherever_a_deployment_is_stopped_it_goes_on_as_if_it_had_not_been(whole, stops):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for minutes in (*sorted(stops), 10):
+            deploy(toy_parts(folder, for_s=60.0 * minutes))
+        assert everything(folder / "cloud") == whole[0]
+        assert story(folder) == whole[1]
+
+
+def story(folder):
+    with JournalReader(folder / "journal") as reader:
+        identity = f"{reader.meta('identity')}-"
+        return [
+            (a.decision_id.removeprefix(identity), a.wanted.reason, a.report.launched)
+            for a in reader.actions()
+        ]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    deploy(toy_parts(folder))
+    return everything(folder / "cloud"), story(folder)
 
 
 def test_history_moves_and_grows_on_its_own_grid():

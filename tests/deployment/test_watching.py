@@ -303,6 +303,7 @@ def test_once_prints_a_frame_and_svg_draws_it(run, tmp_path, capsys):
     assert "last decision, and why" in capsys.readouterr().out
     assert main(["top", str(run[0] / "journal"), "--svg", str(path)]) == 0
     assert path.read_text().startswith("<svg")
+    assert "font-face" not in path.read_text()
     assert main(["top", str(tmp_path / "none")]) == 2
 
 

@@ -120,6 +120,7 @@ class Server:
         self.free_s = self.env.now
         self.taken_s = inf
         self.unanswered = 0
+        self.unanswered_since_s = self.env.now
         # The credit at the promised first-free time, and as the clock goes.
         self.promised_credit_s = self.credit_s = kind.credit_launch_s
         self.credit_at_s = self.env.now
@@ -178,6 +179,7 @@ class Server:
 
     def join(self, request: int) -> None:
         self.unanswered += 1
+        self.unanswered_since_s = self.env.now
         if self.open is None:
             batch = self.open = _Batch(self.env.now + self.kind.wait_s)
             if self.kind.batch_size > 1:
@@ -220,6 +222,7 @@ class Server:
 
     def _shorten_queue(self, answered: int) -> None:
         self.unanswered -= answered
+        self.unanswered_since_s = self.env.now
 
     def _end(self, batch: _Batch) -> None:
         self.running = False
@@ -394,6 +397,8 @@ class RequestPath:
             server = self._better_of_two(request)
         elif settings.dispatcher is Dispatcher.JOIN_SHORTEST_QUEUE:
             server = self._shortest_queue()
+        elif settings.dispatcher is Dispatcher.LEAST_CONNECTIONS:
+            server = self._least_connections()
         else:
             server = self._least_expected_delay()
         if server is not None and server.has_room():
@@ -419,6 +424,13 @@ class RequestPath:
 
     def _shortest_queue(self) -> Server | None:
         server = min(self.servers, key=lambda s: (s.unanswered, s.number), default=None)
+        return server if server is not None and server.admits() else None
+
+    def _least_connections(self) -> Server | None:
+        def rank(server: Server) -> tuple[int, float, int]:
+            return server.unanswered, server.unanswered_since_s, server.number
+
+        server = min(self.servers, key=rank, default=None)
         return server if server is not None and server.admits() else None
 
     def _better_of_two(self, request: int) -> Server | None:

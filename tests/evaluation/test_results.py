@@ -121,7 +121,8 @@ def test_an_episode_reads_back_as_it_was_written(tmp_path):
     result = episode()
     write_episode(result, tmp_path)
     files = read_episode(tmp_path)
-    assert files.summary == summarize(result)
+    origin = {"config": result.config, "provenance": {}}
+    assert files.summary == {**summarize(result), **origin}
     assert len(files.intervals) == files.decision_count == len(result.intervals)
     assert files.intervals["arrivals"].sum() == result.statistics.requests
     assert files.intervals["bill_usd"].iloc[-1] == result.intervals[-1].bill_usd

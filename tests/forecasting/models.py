@@ -23,6 +23,7 @@ from markopt.forecasting import (
     MarkLstm,
     Oracle,
     OracleWithError,
+    RecurringSurges,
     SeasonalNaive,
     StatsForecast,
     StlArima,
@@ -105,4 +106,5 @@ MAKERS: dict[str, Callable[[RateSeries, Path], Forecaster]] = {
     ),
     "calibrated": lambda rates, folder: Calibrated(LastValue(errors_s=14400.0)),
     "carried_rate": lambda rates, folder: CarriedRate(LastValue(errors_s=14400.0)),
+    "recurring_surges": lambda rates, folder: RecurringSurges(LastValue(errors_s=14400.0)),
 }

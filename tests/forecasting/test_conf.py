@@ -11,7 +11,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
 from markopt.composition import compose
-from markopt.forecasting import Arima, Calibrated, Lstm, SeasonalNaive
+from markopt.forecasting import Arima, Calibrated, Lstm, RecurringSurges, SeasonalNaive
 from markopt.resources import shipped_folder
 from tests.forecasting.models import HISTORY, burst_series, part
 
@@ -36,9 +36,14 @@ def test_a_config_lists_every_argument_and_the_constructor_stores_it(file: Path)
             assert getattr(forecaster, name) == config[name]
 
 
-@pytest.mark.parametrize("name", ["lstm", "arima", "calibrated"])
+@pytest.mark.parametrize("name", ["lstm", "arima", "calibrated", "lstm_surges"])
 def test_defaults_in_the_config_are_those_of_the_code(name: str) -> None:
-    model = {"lstm": Lstm, "arima": Arima, "calibrated": Calibrated}[name]
+    model = {
+        "lstm": Lstm,
+        "arima": Arima,
+        "calibrated": Calibrated,
+        "lstm_surges": RecurringSurges,
+    }[name]
     config = OmegaConf.to_container(
         OmegaConf.load(shipped_folder("conf") / "forecaster" / f"{name}.yaml")
     )

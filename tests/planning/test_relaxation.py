@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
-from markopt.core import Limits, Problem, PurchaseOption
+from markopt.core import Limits, Problem, PurchaseOption, SloWindow
 from markopt.errors import SolverFailed
 from markopt.planning.program import search as searching
 from markopt.planning.program.branching import Branching
@@ -32,10 +32,10 @@ def scale_of(statement: Statement) -> float:
     return 1.0 / float(statement.fleet.c.mean())
 
 
-def relaxation_of(statement: Statement, cut_count: int = 3) -> Relaxation:
+def relaxation_of(statement: Statement, *, joined: bool = False) -> Relaxation:
     stands_for = calmer_states(statement)
-    built = build_program(statement, cut_count, np.unique(stands_for))
-    return Relaxation(built, stands_for, OPTIONS, scale_of(statement))
+    built = build_program(statement, 3, np.unique(stands_for))
+    return Relaxation(built, stands_for, OPTIONS, scale_of(statement), joined=joined)
 
 
 def tightened(program: Relaxation) -> SolverAnswer:
@@ -51,7 +51,7 @@ def whole_model(statement: Statement, *, relaxed: bool) -> SolverAnswer:
     return solve_model(model, OPTIONS, relaxed=relaxed, scale=scale_of(statement))
 
 
-def spot_statement(**settings: Any) -> Statement:
+def spot_statement(*, window_left: SloWindow | None = None, **settings: Any) -> Statement:
     """Five spot pools that fail one by one and together, two of them with quotas that bind."""
     rng = np.random.default_rng(3)
     kinds = [
@@ -72,19 +72,28 @@ def spot_statement(**settings: Any) -> Statement:
         walk_paths(rng, samples=40, horizon=8, start_rps=500.0),
         with_function=function(warm_price_usd_per_s=1e-6),
         limits=limits,
+        **({} if window_left is None else {"window": window_left}),
     )
     formulation = Formulation(interruptions="joint", window=None, **settings)
     return statement_of(formulation, base)
 
 
+@pytest.mark.parametrize("joined", [False, True])
 @settings(max_examples=40, **FEW)
 @given(decisions(), settings_of_all())
 def test_rows_that_wake_where_they_are_broken_give_the_relaxation_with_all_of_them(
-    base: Problem, chosen: dict[str, Any]
+    joined: bool, base: Problem, chosen: dict[str, Any]
 ) -> None:
     statement = statement_of(Formulation(**chosen), base)
     everything = whole_model(statement, relaxed=True)
-    found = tightened(relaxation_of(statement))
+    program = relaxation_of(statement, joined=joined)
+    found = tightened(program)
+    if program.overspent:
+        assert joined
+        assert found.objective is not None
+        assert everything.objective is not None
+        assert found.objective <= everything.objective * (1.0 + 2e-5) + 1e-7
+        found = tightened(relaxation_of(statement))
     assert (everything.status == "optimal") == (found.status == "optimal")
     if everything.objective is None or found.objective is None:
         return
@@ -108,6 +117,27 @@ def test_states_and_limits_sleep_and_wake() -> None:
     assert not len(limits.broken(found.values))
     assert before < program.session.rows < len(build_program(statement, 10**7).model.row_lower)
     assert len(program.session.row_duals()) == len(program.built.model.row_lower)
+
+
+def test_a_budget_that_binds_takes_shortages_apart_again() -> None:
+    # Cold starts are late, the window's misses are spent: what meets one costs 20 instances.
+    statement = spot_statement(window_left=SloWindow(10_000, 9_000, 1800.0))
+    assert statement.own.excess_misses > 0.0
+    everything = whole_model(statement, relaxed=True)
+    program = relaxation_of(statement, joined=True)
+    assert program.joined
+    joined = tightened(program)
+    assert program.overspent
+    assert everything.objective is not None
+    assert joined.objective is not None
+    assert joined.objective < everything.objective * (1.0 - 1e-6)
+    assert tightened(relaxation_of(statement)).objective == pytest.approx(everything.objective)
+    _, found = searching.search(statement, OPTIONS, price_offers=True)
+    optimum = whole_model(statement, relaxed=False).objective
+    assert optimum is not None
+    assert found.bound_usd is not None
+    assert found.bound_usd <= optimum * (1.0 + 1e-6)
+    assert found.objective_usd == pytest.approx(optimum, rel=1e-4)
 
 
 def test_duals_speak_of_the_models_rows_and_of_the_last_solve_only() -> None:

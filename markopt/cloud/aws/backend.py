@@ -64,7 +64,7 @@ class AwsBackend:
         self._reports: dict[str, ActionReport] = {}
         self._seen: dict[str, TaggedInstance] = {}
         self._health: dict[str, str] = {}
-        self._seen_s = self._now_s
+        self._seen_s = self._tended_s = self._now_s
         self._own: set[str] = set()
         self._warm = parts.warm_up.count()
         self._look()
@@ -148,10 +148,14 @@ class AwsBackend:
         if until_s < self._now_s:
             raise BackendError(f"AwsBackend: can advance from {self._now_s} s on, got {until_s} s")
         while self._now_s < until_s:
-            next_s = min(self._now_s + self._settings.look_period_s, until_s)
+            due_s = self._tended_s + self._settings.look_period_s
+            next_s = min(max(due_s, self._now_s), until_s)
             self._deployment.clock.wait_until(next_s)
             self._now_s = next_s
-            self._tend()
+            self._play()
+            if next_s >= due_s - 1e-6:
+                self._tended_s = next_s
+                self._tend()
 
     def close(self) -> Ledger:
         """End every instance of the deployment at once, keep nothing warm, return the bill.
@@ -173,6 +177,9 @@ class AwsBackend:
             launches=len(self._own),
             interruptions=len(self._parts.tending.interrupted),
         )
+
+    def detach(self) -> None:
+        """Leave everything as it is: what runs is found by its tags when somebody comes back."""
 
     # --- dry run ---
 
@@ -259,7 +266,9 @@ class AwsBackend:
             instance = self._seen.get(name)
             if instance is not None and instance.ended_by == actions.decision_id:
                 ended.append(name)
-            elif name not in self._own and (instance is None or not instance.alive):
+            elif (instance is None and name not in self._own) or (
+                instance is not None and not instance.alive
+            ):
                 refused.append(f"terminate {name}: no such instance of this deployment")
             elif instance is not None and instance.leaving_s is not None:
                 ended.append(name)
@@ -314,12 +323,20 @@ class AwsBackend:
         """Return own launches, which EC2 may list only later."""
         return {name: one for name, one in self._seen.items() if name in self._own}
 
+    def _play(self) -> None:
+        """Play the rehearsal's load, if this is one."""
+        if self._parts.rehearsal is not None:
+            try:
+                self._parts.rehearsal.publish(self._now_s)
+            except CallFailed as error:
+                _log.warning("the rehearsal's load comes later: %s", error)
+
     def _tend(self) -> None:
-        """See to the instances, and play the rehearsal's load; failures wait for the next look."""
+        """See to the instances; failures wait for the next look."""
         parts = self._parts
-        if parts.rehearsal is not None:
-            parts.rehearsal.publish(self._now_s)
         self._look()
+        if self._settings.mode != "act":
+            return
         self._seen = parts.tending.tend(self._seen, self._health, self._now_s)
         try:
             parts.warm_up.tend(self._now_s)

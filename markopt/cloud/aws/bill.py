@@ -9,15 +9,31 @@ from typing import final
 
 from markopt.core import FunctionOffer, Offer
 
+_MAY_COME_BACK_S = 3600.0
+
 
 @dataclass
 class _Life:
-    """An instance that is billed: from when, up to when it has been counted."""
+    """An instance that is billed: from when, up to when it has been counted, at what price last."""
 
     offer: str
     since_s: float
     counted_s: float
+    minimum_s: float
     usd: float = 0.0
+    price_usd_per_s: float = 0.0
+    ended: bool = False
+
+    @property
+    def billed_s(self) -> float:
+        """Seconds so far; the minimum once it has ended, unless it did not live at all."""
+        lived_s = self.counted_s - self.since_s
+        return max(lived_s, self.minimum_s) if self.ended and lived_s > 0.0 else lived_s
+
+    @property
+    def billed_usd(self) -> float:
+        """What they cost."""
+        return self.usd + (self.billed_s - self.counted_s + self.since_s) * self.price_usd_per_s
 
 
 @final
@@ -26,8 +42,9 @@ class EstimatedBill:
 
     An estimate: an instance counts from its launch to the look at which it has gone, and AWS's
     invoice knows credits, taxes, traffic and the load balancer besides. A life shorter than an
-    offer's minimum is billed the minimum once it ends. Spot offers cost what the market showed in
-    between two looks, others their price.
+    offer's minimum is billed the minimum once it ends; one that is listed again, as happens where
+    listings lag behind, goes on. Spot offers cost what the market showed in between two looks,
+    others their price.
 
     Args:
         offers: what is billed, with prices.
@@ -42,8 +59,8 @@ class EstimatedBill:
         self._function = function
         self._now_s = start_s
         self._lives: dict[str, _Life] = {}
-        self._ended_s = dict.fromkeys(self._offers, 0.0)
-        self._ended_usd = dict.fromkeys(self._offers, 0.0)
+        self._folded_s = dict.fromkeys(self._offers, 0.0)
+        self._folded_usd = dict.fromkeys(self._offers, 0.0)
         self._function_usd = 0.0
         self._warm_usd = 0.0
 
@@ -64,15 +81,24 @@ class EstimatedBill:
             warm_functions: environments kept warm since then.
         """
         for name, (offer, launched_s) in running.items():
-            if offer in self._offers and name not in self._lives:
+            if offer not in self._offers:
+                continue
+            if name not in self._lives:
                 since_s = min(launched_s, now_s)
-                self._lives[name] = _Life(offer, since_s, since_s)
+                minimum_s = self._offers[offer].minimum_billed_s
+                self._lives[name] = _Life(offer, since_s, since_s, minimum_s)
+            self._lives[name].ended = False
         for name, life in list(self._lives.items()):
-            price = spot_usd_per_s.get(life.offer, self._offers[life.offer].price_usd_per_s)
-            life.usd += (now_s - life.counted_s) * price
+            if life.ended:
+                if now_s - life.counted_s > _MAY_COME_BACK_S:
+                    self._fold(name)
+                continue
+            life.price_usd_per_s = spot_usd_per_s.get(
+                life.offer, self._offers[life.offer].price_usd_per_s
+            )
+            life.usd += (now_s - life.counted_s) * life.price_usd_per_s
             life.counted_s = now_s
-            if name not in running:
-                self._end(name, price)
+            life.ended = name not in running
         if self._function is not None:
             per_s = warm_functions * self._function.warm_price_usd_per_s
             self._warm_usd += (now_s - self._now_s) * per_s
@@ -83,28 +109,24 @@ class EstimatedBill:
         if self._function is not None:
             self._function_usd += requests * self._function.price_usd_per_request
 
-    def _end(self, name: str, price_usd_per_s: float) -> None:
-        """Close an instance's account, at the minimum if it was shorter; no time costs nothing."""
+    def _fold(self, name: str) -> None:
+        """Add a life that is over for good to its offer's sums."""
         life = self._lives.pop(name)
-        lived_s = life.counted_s - life.since_s
-        missing_s = max(self._offers[life.offer].minimum_billed_s - lived_s, 0.0)
-        if lived_s <= 0.0:
-            missing_s = 0.0
-        self._ended_s[life.offer] += lived_s + missing_s
-        self._ended_usd[life.offer] += life.usd + missing_s * price_usd_per_s
+        self._folded_s[life.offer] += life.billed_s
+        self._folded_usd[life.offer] += life.billed_usd
 
     def billed_s(self) -> dict[str, float]:
         """Return billed instance-seconds per offer."""
-        seconds = dict(self._ended_s)
+        seconds = dict(self._folded_s)
         for life in self._lives.values():
-            seconds[life.offer] += life.counted_s - life.since_s
+            seconds[life.offer] += life.billed_s
         return seconds
 
     def cost_usd(self) -> dict[str, float]:
         """Return what it comes to so far, per purchase option, for functions and their warmth."""
-        by_offer = dict(self._ended_usd)
+        by_offer = dict(self._folded_usd)
         for life in self._lives.values():
-            by_offer[life.offer] += life.usd
+            by_offer[life.offer] += life.billed_usd
         cost: dict[str, float] = {}
         for name, usd in by_offer.items():
             kind = self._offers[name].purchase.value

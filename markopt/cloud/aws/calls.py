@@ -78,9 +78,9 @@ class RetrySettings:
         ConfigError: a value is out of range.
     """
 
-    attempts: int = 8
+    attempts: int = 6
     first_wait_s: float = 0.5
-    longest_wait_s: float = 10.0
+    longest_wait_s: float = 5.0
     connect_timeout_s: float = 3.0
     read_timeout_s: float = 20.0
 
@@ -217,7 +217,14 @@ def new_client(
 
 def _understood(service: str, operation: str, error: Exception) -> tuple[CallFailed | None, bool]:
     """Return what failed in one line, and whether it may pass; None for what is no such error."""
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        ConnectTimeoutError,
+        EndpointConnectionError,
+        HTTPClientError,
+    )
+    from botocore.parsers import ResponseParserError
 
     name = f"{service} {''.join(part.title() for part in operation.split('_'))}"
     if isinstance(error, ClientError):
@@ -228,7 +235,11 @@ def _understood(service: str, operation: str, error: Exception) -> tuple[CallFai
         return CallFailed(f"{name}: {code}: {one_line(text)}", code), passing
     if isinstance(error, BotoCoreError):
         code = type(error).__name__
-        passing = isinstance(error, HTTPClientError)
+        # An answer that cannot be read comes from a gateway that is out of order.
+        passing = isinstance(
+            error,
+            ConnectTimeoutError | EndpointConnectionError | HTTPClientError | ResponseParserError,
+        )
         return CallFailed(f"{name}: {code}: {one_line(str(error))}", code), passing
     return None, False
 

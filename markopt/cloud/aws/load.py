@@ -15,7 +15,7 @@ from markopt.errors import ConfigError
 
 _SHORT_PERIODS_S = (1, 5, 10, 30)
 _KINDS = ("arrivals", "late", "refused", "spilled")
-_POINTS_PER_CALL = 10_000  # far below what one answer may hold, for seven series
+_PERIODS_PER_CALL = 1440  # of which one answer holds all series
 
 
 @final
@@ -101,10 +101,9 @@ class LoadMetrics:
         until = self._ended_by(now_s)
         counts: dict[str, list[int]] = {kind: [] for kind in _KINDS}
         while self._next < until:
-            part = min(until, self._next + _POINTS_PER_CALL)
-            series = self._read(self._next, part)
-            for period in range(self._next, part):
-                if (found := _counts(series, period)) is None:
+            part = min(until, self._next + _PERIODS_PER_CALL)
+            for found in self.read(self._next, part):
+                if found is None:
                     counts = {kind: [] for kind in _KINDS}
                     continue
                 for kind in _KINDS:
@@ -116,6 +115,17 @@ class LoadMetrics:
     def bin_s(self) -> float:
         """Width of a period."""
         return float(self._settings.period_s)
+
+    def read(self, first: int, last: int) -> list[dict[str, int] | None]:
+        """Return the counts of the periods from number ``first`` to before ``last``; None: no data.
+
+        Periods are counted from the epoch.
+
+        Raises:
+            CallFailed: CloudWatch does not answer.
+        """
+        series = self._read(first, last)
+        return [_counts(series, period) for period in range(first, last)]
 
     def _ended_by(self, now_s: float) -> int:
         """Return the number of the period that is not complete yet, counted from the epoch."""

@@ -15,7 +15,7 @@ from markopt.cloud.aws.functions import Invocations, NoFunction, Provisioned, Wa
 from markopt.cloud.aws.instances import InstanceCalls, Placement
 from markopt.cloud.aws.load import LoadMetrics, LoadNames
 from markopt.cloud.aws.notices import NoticeQueue
-from markopt.cloud.aws.prices import SpotPrices, at_list_prices
+from markopt.cloud.aws.prices import SpotPrices
 from markopt.cloud.aws.rehearsal import Rehearsal, make_stack
 from markopt.cloud.aws.settings import AwsCloud
 from markopt.cloud.aws.tags import check_name, check_value
@@ -38,11 +38,7 @@ def open_backend(settings: AwsCloud, deployment: Deployment) -> AwsBackend:
     name = check_name(deployment.name)
     _check_offers(settings, deployment)
     retry_seed, load_seed = deployment.seed.spawn(2)
-    calls = Calls(
-        new_client(settings.region, settings.endpoint_url, settings.retry),
-        settings.retry,
-        np.random.default_rng(retry_seed),
-    )
+    calls = new_calls(settings, np.random.default_rng(retry_seed))
     function = None if deployment.function is None else settings.warm_up.function or name
     if settings.rehearses and settings.endpoint_url is not None:
         make_stack(calls, name, endpoint_url=settings.endpoint_url, function=function)
@@ -61,7 +57,7 @@ def open_backend(settings: AwsCloud, deployment: Deployment) -> AwsBackend:
         ),
         by_launch_time=by_launch_time,
     )
-    names = _load_names(found)
+    names = load_names(found)
     load = settings.load
     rehearsal = None
     if settings.rehearses:
@@ -76,9 +72,7 @@ def open_backend(settings: AwsCloud, deployment: Deployment) -> AwsBackend:
             rng=np.random.default_rng(load_seed),
         )
     now_s = deployment.clock.now_s()
-    offers = deployment.offers
-    if settings.list_prices:
-        offers = at_list_prices(calls, offers, settings.region)
+    counted_s = now_s if deployment.observed_until_s is None else deployment.observed_until_s
     parts = Parts(
         instances=instances,
         balancer=balancer,
@@ -93,17 +87,45 @@ def open_backend(settings: AwsCloud, deployment: Deployment) -> AwsBackend:
         ),
         warm_up=_warm_up(settings, calls, function),
         load=LoadMetrics(
-            calls, names, load, rt_max_s=deployment.service.slo.rt_max_s, start_s=now_s
+            calls, names, load, rt_max_s=deployment.service.slo.rt_max_s, start_s=counted_s
         ),
         spot_prices=SpotPrices(
-            calls, offers, sorted(found.subnets), period_s=settings.price_period_s
+            calls, deployment.offers, sorted(found.subnets), period_s=settings.price_period_s
         )
-        if settings.market_prices
+        if settings.follows_market
         else None,
-        bill=EstimatedBill(offers, deployment.function, start_s=now_s),
+        bill=EstimatedBill(deployment.offers, deployment.function, start_s=now_s),
         rehearsal=rehearsal,
     )
+    if settings.rehearses and settings.mode == "act":
+        _bring_fleet(settings, deployment, parts)
     return AwsBackend(settings, deployment, parts)
+
+
+def _bring_fleet(settings: AwsCloud, deployment: Deployment, parts: Parts) -> None:
+    """Begin a rehearsal with the initial fleet in service, where nothing ever ran.
+
+    Raises:
+        CallFailed: the stand-in refuses.
+    """
+    if not deployment.initial_fleet or parts.instances.all():
+        return
+    now_s = deployment.clock.now_s()
+    offers = {offer.name: offer for offer in deployment.offers}
+    for name, count in deployment.initial_fleet.items():
+        if count > 0:
+            script = user_data(settings.server, deployment.service, offers[name])
+            outcome = parts.instances.launch(offers[name], count, "initial-fleet", script)
+            if outcome.refused:
+                raise CallFailed(f"initial fleet: {outcome.refused}", "InitialFleet")
+            parts.tending.launched(outcome.ids, now_s)
+            parts.balancer.register(outcome.ids)
+
+
+def new_calls(settings: AwsCloud, rng: np.random.Generator) -> Calls:
+    """Return what makes calls of AWS as the settings say."""
+    client = new_client(settings.region, settings.endpoint_url, settings.retry)
+    return Calls(client, settings.retry, rng)
 
 
 def _check_offers(settings: AwsCloud, deployment: Deployment) -> None:
@@ -127,7 +149,8 @@ def _subnets(settings: AwsCloud, calls: Calls, found: BalancerNames) -> dict[str
     return {entry["AvailabilityZone"]: entry["SubnetId"] for entry in described}
 
 
-def _load_names(found: BalancerNames) -> LoadNames:
+def load_names(found: BalancerNames) -> LoadNames:
+    """Return what CloudWatch calls the load balancer and its groups."""
     group = found.target_group_dimension
     return LoadNames(
         load_balancer=found.dimension,

@@ -141,6 +141,7 @@ class Rehearsal:
         self._rng = rng
         self._next = math.ceil(workload.start_s / period_s - 1e-9)
         self._published_until: int | None = None
+        self._unpublished: dict[int, int] = {}
 
     def publish(self, now_s: float) -> None:
         """Publish the periods that have ended by ``now_s``.
@@ -149,20 +150,20 @@ class Rehearsal:
             CallFailed: the stand-in refuses.
         """
         until = math.floor(min(now_s, self._end_s) / self._period_s + 1e-9)
-        if self._next >= until:
+        if self._next >= until and not self._unpublished:
             return
         if self._published_until is None:
             self._published_until = self._last_published(until)
-        counts = {}
         for period in range(self._next, until):
             begin_s = period * self._period_s
             times = self._arrivals.arrivals(begin_s, begin_s + self._period_s, self._rng)
             if period >= self._published_until:
-                counts[period] = len(times)
+                self._unpublished[period] = len(times)
         self._next = until
-        share = self._balancer.function_share() if counts else 0.0
-        for period, requests in counts.items():
+        share = self._balancer.function_share() if self._unpublished else 0.0
+        for period, requests in list(self._unpublished.items()):
             self._put(period, requests, round(share * requests))
+            del self._unpublished[period]
 
     def _put(self, period: int, requests: int, spilled: int) -> None:
         moment = datetime.fromtimestamp(period * self._period_s, UTC)

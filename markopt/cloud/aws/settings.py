@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 from urllib.parse import urlsplit
 
+import numpy as np
+
 from markopt.cloud.aws.calls import RetrySettings
 from markopt.cloud.aws.load import LoadSettings
 from markopt.cloud.aws.user_data import ServerSettings
 from markopt.cloud.live import Deployment
+from markopt.core import Offer
 from markopt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -79,14 +82,16 @@ class AwsCloud:
         warm_up: how environments are kept warm.
         load: where the load is read.
         retry: how often calls are made again.
+        mode: ``act``; in ``advise`` and ``shadow`` instances are looked at and not seen to.
         whole_launches: a launch that cannot be had whole is refused, in place of giving what there
             is; None: in a rehearsal, since moto's server launches the least that it is told.
-        market_prices: spot prices of the moment, from the price history.
-        list_prices: the bill takes on-demand prices from the Pricing API, not the catalogue.
+        market_prices: spot prices of the moment, from the price history; None: but in a rehearsal,
+            since moto's server gives every pool away.
+        list_prices: on-demand prices come from the Pricing API, not from the catalogue.
         price_period_s: how often spot prices are asked for.
         look_period_s: how often, while time passes, instances are looked at and seen to.
         drain_deadline_s: an instance that still answers after so long is ended anyway.
-        boot_deadline_s: one that is not healthy after so long is ended.
+        boot_deadline_s: one that is unhealthy for so long, from its first look on, is ended.
         stale_s: without any answer from EC2 for so long the back end fails; until then what was
             last seen stands.
 
@@ -104,19 +109,24 @@ class AwsCloud:
     warm_up: WarmUpSettings = field(default_factory=WarmUpSettings)
     load: LoadSettings = field(default_factory=LoadSettings)
     retry: RetrySettings = field(default_factory=RetrySettings)
+    mode: str = "act"
     whole_launches: bool | None = None
-    market_prices: bool = True
+    market_prices: bool | None = None
     list_prices: bool = False
     price_period_s: float = 300.0
     look_period_s: float = 10.0
     drain_deadline_s: float = 120.0
     boot_deadline_s: float = 900.0
-    stale_s: float = 600.0
+    stale_s: float = 60.0
 
     def __post_init__(self) -> None:
         if self.data_plane not in ("bouncer", "weighted"):
             raise ConfigError(
                 f"cloud.data_plane: expected 'bouncer' or 'weighted', got '{self.data_plane}'"
+            )
+        if self.mode not in ("advise", "shadow", "act"):
+            raise ConfigError(
+                f"cloud.mode: expected 'advise', 'shadow' or 'act', got '{self.mode}'"
             )
         for key in ("price_period_s", "look_period_s", "boot_deadline_s"):
             if not (math.isfinite(getattr(self, key)) and getattr(self, key) > 0.0):
@@ -145,9 +155,32 @@ class AwsCloud:
         return self.rehearsal
 
     @property
+    def REPLAYS_WORKLOAD(self) -> bool:  # noqa: N802 - of other clouds it is a constant
+        """True in a rehearsal: time is the trace's, and ends with it."""
+        return self.rehearses
+
+    @property
+    def follows_market(self) -> bool:
+        """True where spot offers have the price of the moment."""
+        return not self.rehearses if self.market_prices is None else self.market_prices
+
+    @property
     def launches_whole(self) -> bool:
         """True where launches are all or nothing."""
         return self.rehearses if self.whole_launches is None else self.whole_launches
+
+    def expected_offers(self, offers: tuple[Offer, ...], *, start_s: float) -> tuple[Offer, ...]:
+        """Return the offers at the prices that AWS publishes today, where ``list_prices`` says so.
+
+        Raises:
+            BackendError: the Pricing API refuses or does not answer.
+        """
+        if not self.list_prices:
+            return offers
+        from markopt.cloud.aws.opening import new_calls
+        from markopt.cloud.aws.prices import at_list_prices
+
+        return at_list_prices(new_calls(self, np.random.default_rng(0)), offers, self.region)
 
     def open(self, deployment: Deployment) -> AwsBackend:
         """Return the back end, with what runs under the deployment's name taken over.

@@ -65,7 +65,7 @@ def check_name(name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            "deployment.name: expected up to 20 lower-case letters, digits and hyphens, a letter "
+            "deploy.name: expected up to 20 lower-case letters, digits and hyphens, a letter "
             f"first, got {name!r}"
         )
     return name

@@ -39,7 +39,7 @@ class Tending:
         queue: of notices; None: there is none.
         by_launch_time: EC2's launch times are on the deployment's clock; else a tag tells.
         drain_deadline_s: an instance is ended so long after it left service at the latest.
-        boot_deadline_s: one that is not healthy so long after its launch is ended.
+        boot_deadline_s: one that is unhealthy for so long is ended.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Tending:
         self._drain_deadline_s = drain_deadline_s
         self._boot_deadline_s = boot_deadline_s
         self._first_seen_s: dict[str, float] = {}
+        self._unhealthy_since_s: dict[str, float] = {}
         self.interrupted: set[str] = set()
 
     def launched(self, instance_ids: Sequence[str], now_s: float) -> None:
@@ -180,19 +181,20 @@ class Tending:
     def _give_up(
         self, instances: dict[str, TaggedInstance], health: Mapping[str, str], now_s: float
     ) -> dict[str, TaggedInstance]:
-        """Let go of those that never got healthy, or that EC2 itself finds impaired."""
-        unhealthy = {
-            name: now_s - one.launched_s
+        """Let go of those that stay unhealthy, or that EC2 itself finds impaired.
+
+        One that was healthy and is no more gets as long to recover as one that boots.
+        """
+        self._unhealthy_since_s = {
+            name: self._unhealthy_since_s.get(name, now_s)
             for name, one in instances.items()
-            if one.state == "running"
-            and one.leaving_s is None
-            and one.launched_s is not None
-            and health.get(name) != "healthy"
+            if one.state == "running" and one.leaving_s is None and health.get(name) != "healthy"
         }
-        overdue = {name for name, age_s in unhealthy.items() if age_s > self._boot_deadline_s}
-        late = [name for name, age_s in unhealthy.items() if age_s > 0.5 * self._boot_deadline_s]
+        for_s = {name: now_s - since_s for name, since_s in self._unhealthy_since_s.items()}
+        overdue = {name for name, span_s in for_s.items() if span_s > self._boot_deadline_s}
+        late = [name for name, span_s in for_s.items() if span_s > 0.5 * self._boot_deadline_s]
         hopeless = sorted(overdue | self._instances.impaired(late))
-        return self._let_go(instances, hopeless, now_s, "never healthy")
+        return self._let_go(instances, hopeless, now_s, "unhealthy")
 
     def _leave_in_time(
         self, instances: dict[str, TaggedInstance], _: Mapping[str, str], now_s: float

@@ -23,8 +23,8 @@ class SimulationSettings:
     """Rules and random processes of the simulated cloud.
 
     Args:
-        dispatcher: ``least_expected_delay``, ``weighted_round_robin`` (MArk's), ``power_of_two`` or
-            ``join_shortest_queue``.
+        dispatcher: ``least_expected_delay``, ``weighted_round_robin`` (MArk's), ``power_of_two``,
+            ``join_shortest_queue`` or ``least_connections`` (HAProxy's).
         bouncer: what servers refuse at arrival, so that it is spilled: ``predicted_deadline`` what
             they cannot answer within ``RT_max``, ``queue_length`` what finds too many unanswered
             requests, ``none`` nothing.

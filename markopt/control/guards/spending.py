@@ -20,11 +20,6 @@ class Spending:
         self._bill_usd: float | None = None
         self.today_usd = 0.0
 
-    def resume(self, time_s: float, today_usd: float) -> None:
-        """Go on from what had been spent by ``time_s`` of its day."""
-        self._day = math.floor(time_s / DAY_S)
-        self.today_usd = today_usd
-
     def saw(self, time_s: float, bill_usd: float) -> None:
         """Take in the bill at ``time_s``."""
         day = math.floor(time_s / DAY_S)

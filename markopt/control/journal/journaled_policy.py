@@ -17,16 +17,14 @@ if TYPE_CHECKING:  # the packages of these protocols load solvers
     from markopt.forecasting.protocol import Forecaster
     from markopt.planning.protocol import Planner
 
-ERRORS = {kind.__name__: kind for kind in (Infeasible, SolverFailed, PlanningError)}
-"""What a planner may raise in place of a plan, by the name that the journal has for it."""
-
 
 @final
 class JournaledPlanner:
     """Writes problem and plan down before the plan goes on; in the past, hands out what was.
 
-    ``time_limit_s`` is the planner's, if it has one: a plan that took so long may have been cut
-    short by it, and is marked.
+    Where there is no plan, and be it proven that none exists, SolverFailed is raised: a fleet that
+    serves is held rather than left alone. ``time_limit_s`` is the planner's, if it has one: a plan
+    that took so long may have been cut short by it, and is marked.
     """
 
     def __init__(
@@ -41,22 +39,21 @@ class JournaledPlanner:
         """Return the plan.
 
         Raises:
-            PlanningError: the planner gave none.
+            SolverFailed: the planner gave none; the text says why.
         """
         entry = self._past.take(PlanEntry, problem.time_s)
         if entry is not None:
             self._journal.planned(entry.entry)
             if entry.plan is not None:
                 return entry.plan
-            kind, _, text = (entry.error or "").partition(": ")
-            raise ERRORS.get(kind, SolverFailed)(text)
+            raise SolverFailed(_why_none(entry.error or ""))
         began_s = time.perf_counter()
         plan: Plan | None = None
-        failure: PlanningError | None = None
+        failure = ""
         try:
             plan = self._planner.plan(problem)
         except PlanningError as error:
-            failure = error
+            failure = f"{type(error).__name__}: {error}"
         wall_s = time.perf_counter() - began_s
         self._journal.plan(
             problem,
@@ -64,11 +61,17 @@ class JournaledPlanner:
             planner=type(self._planner).__name__,
             wall_s=wall_s,
             at_deadline=self._time_limit_s is not None and wall_s >= self._time_limit_s,
-            error=None if failure is None else f"{type(failure).__name__}: {failure}",
+            error=failure or None,
         )
         if plan is None:
-            raise failure or SolverFailed("the planner gave no plan")
+            raise SolverFailed(_why_none(failure))
         return plan
+
+
+def _why_none(error: str) -> str:
+    """Return what a planner raised, as the reason to hold the fleet."""
+    kind, _, text = error.partition(": ")
+    return f"no plan exists: {text}" if kind == Infeasible.__name__ else text
 
 
 @final

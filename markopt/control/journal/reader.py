@@ -136,6 +136,16 @@ class JournalReader:
         rows = self._rows("SELECT max(time_s) AS last_s FROM entry WHERE kind = 'observation'")
         return None if rows[0]["last_s"] is None else float(rows[0]["last_s"])
 
+    def bills(self, *, before_epoch: int, since_s: float) -> tuple[tuple[float, float], ...]:
+        """Return time and bill of every look since ``since_s`` in earlier epochs, oldest first."""
+        rows = self._rows(
+            "SELECT time_s, bill_usd FROM observation JOIN entry USING (entry) "
+            "WHERE epoch < ? AND time_s >= ? ORDER BY entry",
+            before_epoch,
+            since_s,
+        )
+        return tuple((float(row["time_s"]), float(row["bill_usd"])) for row in rows)
+
     def last_unix_s(self) -> float | None:
         """Return when something was last written, by the wall clock; None: nothing was."""
         rows = self._rows("SELECT unix_s FROM entry WHERE entry = (SELECT max(entry) FROM entry)")

@@ -101,9 +101,11 @@ def connect_to_write(path: Path, *, durable: bool) -> sqlite3.Connection:
     Raises:
         DataError: the file cannot be opened, or is no journal of this version.
     """
+    connection: sqlite3.Connection | None = None
     try:
         connection = sqlite3.connect(path, isolation_level=None)
         connection.row_factory = sqlite3.Row
+        _refuse_others(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -115,9 +117,17 @@ def connect_to_write(path: Path, *, durable: bool) -> sqlite3.Connection:
             connection.execute("INSERT INTO meta VALUES ('schema', ?)", (SCHEMA,))
         connection.execute("COMMIT")
     except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
         raise DataError(f"Journal '{path}': cannot be written: {error}") from None
     _check(connection, path)
     return connection
+
+
+def _refuse_others(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a database of something else before anything of it is changed."""
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        _check(connection, path)
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:

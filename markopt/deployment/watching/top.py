@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 SIDE_BY_SIDE = 104
 """From so many columns on, panels stand side by side."""
 
+_FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 SHOWN = 36
 """Intervals in a row of blocks."""
 
@@ -52,7 +54,8 @@ def write_svg(board: Board, path: Path, width: int = 110) -> None:
     """Write a frame as an image."""
     console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True)
     console.print(frame(board, width))
-    text = console.export_svg(title=f"markopt top: {board.deployment}")
+    drawn = console.export_svg(title=f"markopt top: {board.deployment}")
+    text = _FONTS.sub("", drawn)  # an image asks no server for fonts
     temporary = path.with_name(f".{path.name}.partial")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

@@ -25,6 +25,8 @@ from markopt.engine.kernel.queues import pop_event, push_event
 from markopt.engine.state import Bouncer, Counter, Dispatcher, Scalar
 
 _VIRTUAL_TIME = int(Scalar.VIRTUAL_TIME)
+_START_S = int(Scalar.START_S)
+_SHARE_PER_S = int(Scalar.SHARE_PER_S)
 _DISPATCHER = int(Counter.DISPATCHER)
 _BOUNCER = int(Counter.BOUNCER)
 _KINDS = int(Counter.KINDS)
@@ -32,10 +34,17 @@ _SEED = int(Counter.SEED)
 _EVENTS = int(Counter.EVENTS)
 _LEAST_EXPECTED_DELAY = int(Dispatcher.LEAST_EXPECTED_DELAY)
 _JOIN_SHORTEST_QUEUE = int(Dispatcher.JOIN_SHORTEST_QUEUE)
+_LEAST_CONNECTIONS = int(Dispatcher.LEAST_CONNECTIONS)
 _QUEUE_LENGTH = int(Bouncer.QUEUE_LENGTH)
 
 
 # --- queue lengths ---
+
+
+@inlined
+def connections_since(s, slot, since_s):
+    """Return the key of least connections: unanswered requests, and below one since when."""
+    return s.unanswered[slot] + (since_s - s.scalars[_START_S]) * s.scalars[_SHARE_PER_S]
 
 
 @called
@@ -56,6 +65,9 @@ def _settle_queues(address, now_s):
             s.unanswered[slot] -= count
             if s.counters[_DISPATCHER] == _JOIN_SHORTEST_QUEUE:
                 s.key[slot] -= count
+                sift_up(s, 0, s.heap_position[slot])
+            elif s.counters[_DISPATCHER] == _LEAST_CONNECTIONS:
+                s.key[slot] = connections_since(s, slot, time_s)
                 sift_up(s, 0, s.heap_position[slot])
         elif s.open_count[slot] > 0 and open_start_s(s, slot) == time_s:
             # Else the batch filled and was closed before.
@@ -210,6 +222,24 @@ def join_shortest_queue(s, arrival_s, index):
     if not join_batch(s, slot, arrival_s, index) and s.open_count[slot] == 1:
         push_event(s, open_start_s(s, slot), slot, 0)
     s.key[slot] += 1.0
+    sift_down(s, 0, 0)
+    return True
+
+
+@inlined
+def least_connections(s, arrival_s, index):
+    """Offer a request to the server that has held the fewest unanswered ones for longest."""
+    _settle_queues(s.address, arrival_s)
+    if s.heap_size[0] == 0:
+        return False
+    slot = first_of(s, 0)
+    if not admits(s, slot, arrival_s, would_start_s(s, slot, arrival_s)):
+        return False
+    if not has_room(s, slot, arrival_s):
+        return False
+    if not join_batch(s, slot, arrival_s, index) and s.open_count[slot] == 1:
+        push_event(s, open_start_s(s, slot), slot, 0)
+    s.key[slot] = connections_since(s, slot, arrival_s)
     sift_down(s, 0, 0)
     return True
 

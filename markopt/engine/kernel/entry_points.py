@@ -11,7 +11,9 @@ from markopt.engine.kernel.counts import bin_of, count_refusal
 from markopt.engine.kernel.dispatch import (
     any_server,
     close_due,
+    connections_since,
     join_shortest_queue,
+    least_connections,
     least_expected_delay,
     power_of_two,
     weighted_round_robin,
@@ -37,6 +39,7 @@ _LEAST_EXPECTED_DELAY = int(Dispatcher.LEAST_EXPECTED_DELAY)
 _WEIGHTED_ROUND_ROBIN = int(Dispatcher.WEIGHTED_ROUND_ROBIN)
 _POWER_OF_TWO = int(Dispatcher.POWER_OF_TWO)
 _JOIN_SHORTEST_QUEUE = int(Dispatcher.JOIN_SHORTEST_QUEUE)
+_LEAST_CONNECTIONS = int(Dispatcher.LEAST_CONNECTIONS)
 _NO_BOUNCER = int(Bouncer.NONE)
 
 
@@ -125,11 +128,26 @@ def serve_join_shortest_queue(address, arrivals_s):
     _end_block(s, arrivals_s, index)
 
 
+@entry_point
+def serve_least_connections(address, arrivals_s):
+    """Serve a block of requests in the order of their arrival."""
+    s = attach(address)
+    index = s.counters[_REQUESTS]
+    for at in range(len(arrivals_s)):
+        arrival_s = arrivals_s[at]
+        s.arrivals[bin_of(s, arrival_s)] += 1
+        if not (_to_functions(s, arrival_s, index) or least_connections(s, arrival_s, index)):
+            _turn_away(s, arrival_s, index)
+        index += 1
+    _end_block(s, arrivals_s, index)
+
+
 SERVE = {
     Dispatcher.LEAST_EXPECTED_DELAY: serve_least_expected_delay,
     Dispatcher.WEIGHTED_ROUND_ROBIN: serve_weighted_round_robin,
     Dispatcher.POWER_OF_TWO: serve_power_of_two,
     Dispatcher.JOIN_SHORTEST_QUEUE: serve_join_shortest_queue,
+    Dispatcher.LEAST_CONNECTIONS: serve_least_connections,
 }
 """The entry point of each dispatch rule."""
 
@@ -168,6 +186,9 @@ def add_server(address, slot, kind, at_s):
         insert(s, 0, slot)
     elif rule == _JOIN_SHORTEST_QUEUE:
         s.key[slot] = 0.0
+        insert(s, 0, slot)
+    elif rule == _LEAST_CONNECTIONS:
+        s.key[slot] = connections_since(s, slot, at_s)
         insert(s, 0, slot)
     else:
         s.key[slot] = at_s

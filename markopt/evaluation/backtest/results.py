@@ -20,6 +20,7 @@ from markopt.evaluation.backtest.summary import (
 )
 from markopt.evaluation.backtest.tables import markdown
 from markopt.evaluation.folder import csv_text, json_text, replace_text
+from markopt.evaluation.provenance import plain
 
 BY_STEP, STRETCH = "backtest.csv", "stretch.csv"
 SUMMARY, TIMING, TABLE, CONFIG = "summary.json", "timing.json", "table.md", "config.yaml"
@@ -36,8 +37,16 @@ class BacktestFiles:
     stretch: tuple[dict[str, Any], ...]
 
 
-def write_backtest(result: Backtest, config: Mapping[str, Any], folder: Path) -> None:
-    """Write a backtest's files into an existing folder, its report included."""
+def write_backtest(
+    result: Backtest,
+    config: Mapping[str, Any],
+    folder: Path,
+    origin: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a backtest's files into an existing folder, its report included.
+
+    ``origin`` is the configuration's provenance, for ``summary.json``.
+    """
     import yaml
 
     from markopt.evaluation.report import write_backtest_report
@@ -46,7 +55,8 @@ def write_backtest(result: Backtest, config: Mapping[str, Any], folder: Path) ->
     clocks = {name: timing(clock) for name, clock in result.clocks.items()}
     replace_text(folder / BY_STEP, csv_text(step_rows(result)))
     replace_text(folder / STRETCH, csv_text(stretch_rows(result)))
-    replace_text(folder / SUMMARY, json_text(summary))
+    known = {"config": plain(dict(config)), "provenance": dict(origin or {})}
+    replace_text(folder / SUMMARY, json_text({**summary, **known}))
     replace_text(folder / TIMING, json_text(clocks))
     replace_text(folder / TABLE, markdown(summary))
     replace_text(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))

@@ -15,6 +15,7 @@ from markopt.evaluation.characterization.findings import Finding, as_document
 from markopt.evaluation.characterization.study import Characterization, Row
 from markopt.evaluation.characterization.tables import findings_markdown, options_markdown
 from markopt.evaluation.folder import csv_text, json_text, replace_text
+from markopt.evaluation.provenance import plain
 
 CHARACTERIZATION_SCHEMA = "markopt.characterization/1"
 CHARACTERIZATION, FINDINGS, TABLE = "characterization.csv", "findings.json", "table.md"
@@ -30,9 +31,15 @@ class CharacterizationFiles:
 
 
 def write_characterization(
-    result: Characterization, findings: Sequence[Finding], folder: Path
+    result: Characterization,
+    findings: Sequence[Finding],
+    folder: Path,
+    origin: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a study's files into an existing folder, its report included."""
+    """Write a study's files into an existing folder, its report included.
+
+    ``origin`` is what ``findings.json`` says of where it comes from: config and provenance.
+    """
     from markopt.evaluation.report import write_characterization_report
 
     slo, settings = result.service.slo, asdict(result.settings)
@@ -45,6 +52,7 @@ def write_characterization(
         "low_rps": result.low_rps,
         "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
         "findings": documents,
+        **plain(origin or {}),
     }
     replace_text(folder / CHARACTERIZATION, csv_text([asdict(row) for row in result.rows]))
     replace_text(folder / FINDINGS, json_text(document))

@@ -32,6 +32,11 @@ class SparseModel:
     column_blocks: tuple[tuple[str, int, tuple[int, ...]], ...]
     row_blocks: tuple[tuple[str, int, int], ...]
 
+    def rows_of(self, name: str) -> Indices:
+        """Return the rows of the blocks of that name."""
+        spans = [np.arange(at, at + count) for block, at, count in self.row_blocks if block == name]
+        return np.concatenate(spans) if spans else np.zeros(0, dtype=np.int64)
+
     def entries(self, rows: Indices) -> tuple[Indices, Indices, Array]:
         """Return starts, columns and values of some rows as a CSR matrix of their own."""
         first, count = self.starts[rows], self.starts[rows + 1] - self.starts[rows]

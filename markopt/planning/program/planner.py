@@ -45,7 +45,7 @@ class Program(Formulation):
     KNOB: ClassVar[str | None] = "headroom"
     KNOB_GRID: ClassVar[tuple[float, ...]] = (0.7, 0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5)
 
-    cut_count: int = 3
+    cut_count: int = 6
     mip_rel_gap: float = 5e-3
     max_nodes: int = 2000
     time_limit_s: float | None = None

@@ -67,7 +67,7 @@ def search(
     options: SolverOptions,
     *,
     price_offers: bool,
-    cut_count: int = 3,
+    cut_count: int = 6,
     hint: Hint | None = None,
 ) -> tuple[BuiltProgram, Solution]:
     """Return the best plan found and the program that it solves, over the offers that matter.
@@ -96,6 +96,7 @@ def search(
 class _Search:
     def __init__(self, statement: Statement, options: SolverOptions, cut_count: int) -> None:
         self.statement, self.options, self.cut_count = statement, options, cut_count
+        self.joined = True
         self.scale = 1.0 / max(float(statement.fleet.c.mean()), 1e-12)
         self.until_s = (
             None if options.time_limit_s is None else time.monotonic() + options.time_limit_s
@@ -125,19 +126,23 @@ class _Search:
         part = self.statement.of(numbers)
         stands_for = calmer_states(part)
         built = build_program(part, self.cut_count, np.unique(stands_for))
-        program = Relaxation(built, stands_for, self.options, self.scale)
+        program = Relaxation(built, stands_for, self.options, self.scale, joined=self.joined)
         if hint is not None:
             capacity = built.served_rps(hint.over(numbers))
             program.cut_at(capacity, hint.warm * part.own.warm_rps)
         for rounds_left in range(CUT_ROUNDS, 0, -1):
             self._limit_time(program.session)
             answer = program.solved()
-            if answer.status != "optimal" or answer.values is None:
+            values = answer.values
+            if answer.status != "optimal" or values is None:
                 raise SolverFailed(f"relaxation: {answer.raw}")
             open_usd = RELAXED_SHARE * self.options.relative_gap * abs(answer.objective or 0.0)
             # Nothing may join after the last solve: its duals say which offers pay.
-            if rounds_left == 1 or self._late() or not program.tighten(answer.values, open_usd):
+            if rounds_left == 1 or self._late() or not program.tighten(values, open_usd):
                 break
+        if program.overspent:
+            self.joined = False
+            return self._relaxed_part(numbers, Hint.of(numbers, built, np.asarray(values)))
         advantage = np.zeros(len(self.statement.offers))
         if len(numbers) < len(self.statement.offers):
             found = prices(built, program.session.row_duals())
@@ -162,6 +167,10 @@ class _Search:
             found = self._solve_whole(relaxed, found, floor_usd, beyond_usd)
             if self._proven(found) or self._late():
                 return found
+            if relaxed.program.overspent:
+                self.joined = False
+                relaxed = self._relaxed_part(relaxed.numbers, relaxed.hint)
+                continue
             # What costs more than the plan may be above the bound keeps no proof from closing.
             close = outside[floor_usd - advantage[outside] < self._enough_usd(found)]
             if not len(close):

@@ -19,13 +19,13 @@ _numbers = count(1)
 
 
 @pytest.fixture(scope="session")
-def moto_url() -> Iterator[str]:
+def moto_url(_credentials: None) -> Iterator[str]:
     """Return the address of a server that is this session's alone."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    environment = {**os.environ, **CREDENTIALS, "MOTO_ACCOUNT_ID": "123456789012"}
+    environment = {**os.environ, "MOTO_ACCOUNT_ID": "123456789012"}
     server = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -44,10 +44,12 @@ def name() -> str:
     return f"t{next(_numbers)}"
 
 
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for key, value in CREDENTIALS.items():
-        monkeypatch.setenv(key, value)
+@pytest.fixture(scope="session", autouse=True)
+def _credentials() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in CREDENTIALS.items():
+            patch.setenv(key, value)
+        yield
 
 
 def _await(url: str, server: subprocess.Popen[bytes]) -> None:

@@ -36,7 +36,7 @@ SPOT = replace(
     on_demand_usd_per_s=0.001,
     max_price_usd_per_s=0.0006,
 )
-QUICK = RetrySettings(first_wait_s=0.0, longest_wait_s=0.0)
+QUICK = RetrySettings(attempts=8, first_wait_s=0.0, longest_wait_s=0.0)
 
 
 @dataclass
@@ -77,7 +77,7 @@ def deployment(
 
 
 def settings(url: str, **changes: Any) -> AwsCloud:
-    chosen: dict[str, Any] = {"market_prices": False, "retry": QUICK, **changes}
+    chosen: dict[str, Any] = {"retry": QUICK, **changes}
     return AwsCloud(endpoint_url=url, **chosen)
 
 

@@ -1,0 +1,201 @@
+"""Sweeps as a user meets them: resumed, survived, on every launcher, watched."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from markopt.cli import main
+from markopt.composition import combinations, compose, representatives
+from tests.sweeps import BREAKING, SMALL, fake_slurm, markopt, write_trace
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, cache):
+    """An empty folder with a small trace in it, as the working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MARKOPT_CACHE", str(cache))
+    write_trace(tmp_path)
+    return tmp_path
+
+
+def names(folder):
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
+def sweep(*arguments):
+    return main(["run", "-m", "output=out", *SMALL, *arguments])
+
+
+def test_finished_jobs_are_skipped_and_said_to_be(here, capsys):
+    assert sweep("seed=0,1") == 0
+    stamps = {p: p.stat().st_mtime_ns for p in Path("out").rglob("summary.json")}
+    capsys.readouterr()
+    assert sweep("seed=0,1,2") == 0
+    told = capsys.readouterr().out
+    assert told.count("skip greedy-seed") == 2
+    assert told.count("done greedy-seed2") == 1
+    assert "3 jobs: 1 finished, 2 skipped" in told
+    assert names("out") == ["greedy-seed0", "greedy-seed1", "greedy-seed2"]
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+
+
+def test_a_job_is_finished_where_all_that_it_follows_from_is_equal(here, capsys):
+    assert sweep("seed=0") == 0
+    for number, (change, wanted) in enumerate(
+        [
+            ("compare.seeds=[5]", "skip"),
+            ("controller.samples=11", "done"),
+            ("sweep.resume=false", "done"),
+            ("save_problems_every=5", "done"),
+            ("save_problems_every=5", "skip"),
+        ]
+    ):
+        rest = [text for text in SMALL if text.partition("=")[0] != change.partition("=")[0]]
+        capsys.readouterr()
+        assert main(["run", "-m", "output=out", "seed=0", *rest, change]) == 0
+        assert f"1/1 {wanted} greedy-seed0" in capsys.readouterr().out, (number, change)
+    assert names("out") == [f"greedy-seed0{end}" for end in ("", "-2", "-3", "-4")]
+
+
+def test_changed_data_or_code_is_another_job(here, capsys, monkeypatch):
+    assert sweep("seed=0") == 0
+    with Path("trace.csv").open("a") as file:
+        file.write("3600,250\n")
+    assert sweep("seed=0") == 0
+    monkeypatch.setattr("markopt.evaluation.provenance.code_sha256", lambda: "another")
+    assert sweep("seed=0") == 0
+    assert names("out") == ["greedy-seed0", "greedy-seed0-2", "greedy-seed0-3"]
+    assert "skip" not in capsys.readouterr().out
+
+
+def test_a_comparison_of_a_sweep_is_skipped_too(here, capsys):
+    arguments = ["compare", "-m", "output=out", "workload.scale=2", *SMALL]
+    assert main(arguments) == 0
+    capsys.readouterr()
+    assert main([*arguments, "compare.jobs=2"]) == 0
+    assert "1 jobs: 1 skipped" in capsys.readouterr().out
+
+
+def test_a_failed_job_is_listed_at_the_end_and_the_others_go_on(here, capsys):
+    assert sweep("service.slo.rt_max_s=0.001,0.2,0.002") == 3
+    told = capsys.readouterr()
+    assert names("out") == ["greedy-seed0,service.slo.rt_max_s=0.2"]
+    assert "3 jobs: 1 finished, 2 failed" in told.out
+    lines = told.err.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("markopt: ") and "rt_max_s=0.00" in line for line in lines)
+
+
+def test_a_sweep_that_only_fails_leaves_nothing_behind(here, capsys):
+    before = names(here)
+    assert sweep("service.slo.rt_max_s=0.001") == 3
+    assert names(here) == before
+
+
+def test_jobs_that_take_their_workers_down_lose_no_others(here):
+    (here / "breaking.py").write_text(BREAKING)
+    targets = "markopt.planning.Greedy,breaking.Exiting,breaking.Faulty"
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    arguments = ["run", "-m", "output=out", *SMALL, f"planner._target_={targets}", "seed=0,1"]
+    done = markopt(here, *arguments, *launcher)
+    assert done.returncode == 1, done.stderr
+    assert "6 jobs: 2 finished, 4 failed" in done.stdout
+    assert done.stderr.count("it takes its process down (exit code 9)") == 2
+    assert done.stderr.count(": RuntimeError: a fault of its own\n") == 2
+    kept = [f"greedy-seed{k},planner._target_=markopt.planning.Greedy" for k in (0, 1)]
+    assert names("out") == kept
+
+
+def test_a_ray_cluster_of_two_workers_gives_the_same_results(here):
+    assert main(["run", "-m", "output=serial", *SMALL, "seed=0,1,2"]) == 0
+    workers = ["hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2"]
+    with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as short:
+        # A socket's path must be short, which a test's own folder is not.
+        placed = f"+hydra.launcher.ray.init._temp_dir={short}"
+        arguments = ["run", "-m", "output=ray", *SMALL, "seed=0,1,2", *workers, placed]
+        done = markopt(here, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "3 jobs: 3 finished" in done.stdout
+    assert names("ray") == names("serial")
+    for name in names("serial"):
+        one, other = (Path(base) / name / "summary.json" for base in ("serial", "ray"))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_submitit_runs_jobs_in_processes_of_their_own(here):
+    arguments = ["run", "-m", "output=out", *SMALL, "seed=0,1", "hydra/launcher=submitit_local"]
+    done = markopt(here, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert names("out") == ["greedy-seed0", "greedy-seed1"]
+
+
+def test_slurm_is_handed_an_array_of_jobs_and_its_results_are_collected(here):
+    commands = fake_slurm(here / "commands")
+    settings = ["hydra/launcher=slurm", "hydra.launcher.partition=short", "hydra.sweep.dir=kept"]
+    arguments = ["run", "-m", "output=out", *SMALL, "seed=0,1", *settings]
+    done = markopt(here, *arguments, path=str(commands))
+    assert done.returncode == 0, done.stderr
+    assert names("out") == ["greedy-seed0", "greedy-seed1"]
+    (script,) = Path("kept").rglob("*.seen")
+    text = script.read_text()
+    for line in ("--array=0-1%2", "--partition=short", "--time=240", "--mem=4GB"):
+        assert f"#SBATCH {line}" in text
+    assert "#SBATCH --cpus-per-task=1" in text
+
+
+@pytest.mark.parametrize(
+    ("launcher", "target"),
+    [
+        ("joblib", "JoblibLauncher"),
+        ("ray", "RayLauncher"),
+        ("slurm", "SlurmLauncher"),
+        ("submitit_local", "LocalLauncher"),
+    ],
+)
+def test_every_launcher_composes(launcher, target):
+    composed = compose([f"hydra/launcher={launcher}"])
+    assert composed.launcher == launcher
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    from markopt.resources import shipped_folder
+
+    with initialize_config_dir(str(shipped_folder("conf")), version_base="1.3"):
+        config = hydra_compose("config", [f"hydra/launcher={launcher}"], return_hydra_config=True)
+    assert config.hydra.launcher._target_.endswith(f".{target}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["hydra/launcher=nope"], ["hydra/launcher=nope"]),
+        (["sweep.objective=fun"], ["sweep.objective", "penalized_cost", "'fun'"]),
+        (["sweep.penalty=-1"], ["sweep.penalty", "-1"]),
+        (["sweep.resume=7"], ["sweep.resume", "true or false", "7"]),
+        (["--cfg", "job"], ["--cfg", "-m"]),
+        (["seed=0,1", "planer=greedy"], ["planer", "'planner'"]),
+    ],
+)
+def test_a_mistake_in_a_sweep_is_one_line_and_code_2(here, capsys, arguments, words):
+    before = names(here)
+    assert main(["run", "-m", "output=out", *SMALL, *arguments]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    assert all(word in lines[0] for word in words)
+    assert names(here) == before
+
+
+def test_mistakes_are_looked_for_in_every_option_and_one_value_of_each_other_key():
+    given = ["planner=greedy,program", "seed=range(0,100)", "planner.headroom=interval(1,2)"]
+    found = list(representatives([*given, "workload.scale=3"]))
+    assert [job[0] for job in found] == ["planner=greedy", "planner=program"]
+    assert {job[1:] for job in found} == {
+        ("seed=0", "planner.headroom=1.0", "workload.scale=3"),
+    }
+    assert len(list(combinations(given[:2]))) == 200
