@@ -76,13 +76,14 @@ TABLES: dict[str, Callable[[Path], list[Cells]]] = {"macro": macro} | dict.fromk
 
 
 def updated(page: str, results: Path) -> str:
-    """Return the page with every ablation's table in its place.
+    """Return the page with the table of every ablation that has one in its place.
 
     Raises:
         ValueError: an ablation's marks are not there.
-        FileNotFoundError: an ablation's table is not there.
     """
     for name, tabulate in TABLES.items():
+        if not (results / name / FILE).exists():
+            continue
         marks = (f"<!-- {name}: begin -->", f"<!-- {name}: end -->")
         page = with_table(page, markdown(tabulate(results / name)), marks)
     return page

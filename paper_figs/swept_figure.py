@@ -44,7 +44,7 @@ def draw_swept(folder: Path, swept: Swept) -> Any:
     rows = read_rows(folder / "episodes.csv")
     panels = distinct(rows, swept.panel) if swept.panel else [""]
     looks = look(distinct(rows, "policy"))
-    width = min(7.2, max(3.4, 1.75 * len(panels) + 0.6))
+    width = min(7.2, max(4.8, 1.75 * len(panels) + 0.6))
     figure, grid = plt.subplots(
         2,
         len(panels),
