@@ -17,6 +17,7 @@ from markopt.evaluation.episode import Scene
 from markopt.evaluation.folder import replace_text
 from markopt.evaluation.progress import late_bar
 from markopt.evaluation.simulation import SimulatedClouds
+from markopt.evaluation.tuning import Knob, Values
 from markopt.forecasting.protocol import Forecaster
 from markopt.planning.protocol import Planner
 from markopt.resources import shipped_folder
@@ -43,19 +44,38 @@ def compare_settings(config: DictConfig) -> CompareSettings:
     seeds = [config.seed] if section.seeds is None else list(section.seeds)
     for seed in seeds:
         check_seed(seed)
-    if isinstance(section.jobs, bool) or not isinstance(section.jobs, int):
-        raise ConfigError(f"compare.jobs: must be a whole number, got {section.jobs!r}")
     return CompareSettings(
         planners=tuple(str(name) for name in section.planners),
         seeds=tuple(seeds),
-        jobs=section.jobs,
+        jobs=_whole(section, "jobs"),
         at_equal_slo=_share(section.at_equal_slo),
         tune_search=section.tune_search,
+        tune_seeds=_tune_seeds(section),
+        tune_refine=_whole(section, "tune_refine"),
     )
 
 
 DRAW_OF_TUNING = 10_007
 """What is added to the seed of a drawn load that policies are tuned on."""
+
+
+def _tune_seeds(section: DictConfig) -> tuple[int, ...] | None:
+    from omegaconf import ListConfig
+
+    seeds = section.get("tune_seeds")
+    if seeds is None:
+        return None
+    if not isinstance(seeds, ListConfig):
+        raise ConfigError(f"compare.tune_seeds: must be a list or null, got {seeds!r}")
+    return tuple(check_seed(seed) for seed in seeds)
+
+
+def _whole(section: DictConfig, key: str) -> int:
+    value = section.get(key, 0)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigError(f"compare.{key}: must be a whole number, got {value!r}")
+    return value
+
 
 CHARACTERIZE_KEYS = (
     "service",
@@ -272,21 +292,47 @@ class ConfigParts:
                 return "planner." * depth + name, tuple(getattr(planner, "KNOB_GRID", ()))
         return None, ()
 
-    def planner(self, policy: str, value: float | None = None) -> Planner:
-        """Return a policy's planner, with its knob at ``value`` where one is given."""
+    def knobs(self, policy: str) -> tuple[Knob, ...]:
+        """Return what is tuned of a policy: as ``compare.knobs`` says, else its class's one knob.
+
+        Raises:
+            ConfigError: ``compare.knobs`` names a setting that the planner lacks, or no values.
+        """
+        from omegaconf import OmegaConf
+
+        given: Any = OmegaConf.to_container(self.base.compare, resolve=True)
+        chosen = (given.get("knobs") or {}).get(policy)
+        if chosen is None:
+            name, grid = self.knob(policy)
+            return () if name is None else (Knob(name, grid),)
+        if not isinstance(chosen, Mapping):
+            raise ConfigError(f"compare.knobs.{policy}: must be keys and lists, got {chosen!r}")
+        for name, grid in chosen.items():
+            if not isinstance(grid, list):
+                raise ConfigError(f"compare.knobs.{policy}.{name}: must be a list, got {grid!r}")
+            known = OmegaConf.select(self.policies[policy].planner, str(name), default=self)
+            if known is self:  # a setting may be null
+                raise ConfigError(f"compare.knobs.{policy}.{name}: the planner has no such setting")
+        return tuple(Knob(str(name), tuple(grid)) for name, grid in chosen.items())
+
+    def planner(self, policy: str, value: float | Values | None = None) -> Planner:
+        """Return a policy's planner, with its knobs (a number: its class's one) as given."""
         planner: Planner = instantiate(self._planner_config(policy, value), "planner")
         return planner
 
-    def _planner_config(self, policy: str, value: float | None) -> DictConfig:
+    def _planner_config(self, policy: str, value: float | Values | None) -> DictConfig:
         from omegaconf import OmegaConf
 
         section: DictConfig = self.policies[policy].planner
-        if value is not None:
-            section = section.copy()
-            OmegaConf.update(section, str(self.knob(policy)[0]), value, force_add=True)
+        if value is None:
+            return section
+        values = value if isinstance(value, Mapping) else {str(self.knob(policy)[0]): value}
+        section = section.copy()
+        for name, chosen in values.items():
+            OmegaConf.update(section, name, chosen, force_add=True)
         return section
 
-    def config(self, policy: str, seed: int, value: float | None = None) -> dict[str, Any]:
+    def config(self, policy: str, seed: int, value: float | Values | None = None) -> dict[str, Any]:
         """Return the complete configuration of one episode, all interpolations resolved."""
         from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
@@ -305,7 +351,7 @@ class ConfigParts:
             document["planner"] = OmegaConf.to_container(tuned, resolve=True)
         return document
 
-    def export(self, policy: str, seed: int, value: float | None, path: Path) -> None:
+    def export(self, policy: str, seed: int, value: float | Values | None, path: Path) -> None:
         """Write a policy's configuration as a file for ``markopt run --config-file``."""
         import yaml
         from omegaconf import OmegaConf

@@ -138,6 +138,36 @@ def test_a_drawn_load_is_tuned_on_a_draw_that_no_judging_sees(here):
     assert tuned.workload.end_s - tuned.workload.start_s == 600.0
 
 
+def test_a_fair_comparison_tunes_what_it_is_told_and_says_how_sure_it_is(here, capsys):
+    knobs = "compare.knobs={greedy:{headroom:[0.7,1.0],quantile:[0.5,0.9]}}"
+    settings = [knobs, "compare.tune_seeds=[0,7]", "compare.tune_refine=0"]
+    arguments = ["compare", "--at-equal-slo", "0.9", "planner=greedy,static_peak,lambda_only"]
+    short = [text for text in SMALL if not text.startswith("workload.evaluate_s")]
+    short += ["workload.evaluate_s=120", "compare.tune_s=120"]
+    assert main([*arguments, "seed=0,1,2,3,4", "output=out", *settings, *short]) == 0
+    out = here / "out"
+    document = json.loads((out / "comparison.json").read_text())
+    tuned = {entry["policy"]: entry for entry in document["tuning"]}
+    assert set(tuned["greedy"]["values"]) == {"headroom", "quantile"}
+    assert len(tuned["greedy"]["trials"]) == 4
+    config = yaml.safe_load((out / "episodes/greedy-seed0/config.yaml").read_text())
+    assert {k: config["planner"][k] for k in tuned["greedy"]["values"]} == tuned["greedy"]["values"]
+    assert {test["policy"] for test in document["tests"]} == {"static_peak", "lambda_only"}
+    assert all(test["seeds"] == 5 for test in document["tests"])
+    assert [entry["mean_rank"] for entry in document["ranks"]] == sorted(
+        entry["mean_rank"] for entry in document["ranks"]
+    )
+    assert document["ranks"][0]["critical_difference"] > 0.0
+    assert any(not point["dominated_by"] for point in document["front"])
+    for name in ("tests.csv", "ranks.csv", "front.csv", "tuning.csv", "pareto.svg"):
+        assert (out / name).stat().st_size > 0, name
+    page = (out / "report.html").read_text()
+    assert "How sure that is" in page
+    told = capsys.readouterr().out
+    assert "Cost beside greedy's" in told
+    assert "mean rank" in told
+
+
 def test_a_setting_of_the_compared_class_alone_is_accepted(here):
     arguments = ["compare", "planner=greedy", "planner.quantile=0.6", "output=out", *SMALL]
     assert main(arguments) == 0
@@ -431,6 +461,9 @@ def test_an_slo_that_nothing_can_meet_is_infeasible(here, capsys):
         (["compare", "planner=greedy,program", "planner.quantile=0.8"], "of policy 'program'"),
         (["compare", "planner=greedy", "seed=0,0.5"], "seed"),
         (["compare", "compare.jobs=0"], "compare.jobs"),
+        (["compare", "compare.tune_refine=-1"], "compare.tune_refine"),
+        (["compare", "compare.tune_seeds=3"], "compare.tune_seeds"),
+        (["compare", "--at-equal-slo", "0.9", "compare.knobs={greedy:{a:[1]}}"], "greedy.a"),
         (["compare", "--at-equal-slo", "98"], "--at-equal-slo"),
         (["compare", "--at-equal-slo", "x"], "--at-equal-slo"),
         (["compare", "workload.scale=1,20"], "workload.scale=1,20"),

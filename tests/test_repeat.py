@@ -9,11 +9,16 @@ from markopt.cli import main
 from tests.sweeps import SMALL, write_trace
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch, cache):
     """A folder with a small trace and a run in it, as the working directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MARKOPT_CACHE", str(tmp_path / ".cache"))
+    monkeypatch.setenv("MARKOPT_CACHE", str(cache))
     write_trace(tmp_path)
     assert main(["run", "seed=3", "output=old", *SMALL]) == 0
     return tmp_path

@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from markopt.errors import ConfigError
+from markopt.evaluation import inference, pareto, ranks
 from markopt.evaluation.differences import (
     Difference,
     as_rows,
@@ -24,9 +26,12 @@ from markopt.evaluation.episode import (
     set_conditions,
 )
 from markopt.evaluation.folder import csv_text, json_text, replace_text
+from markopt.evaluation.inference import PairedTest, paired_tests
 from markopt.evaluation.outcome import EpisodeResult, summarize
+from markopt.evaluation.pareto import Point, front
 from markopt.evaluation.progress import late_bar
 from markopt.evaluation.provenance import plain, provenance
+from markopt.evaluation.ranks import Ranks, rank
 from markopt.evaluation.results import write_episode
 from markopt.evaluation.seeds import generator
 from markopt.evaluation.tabulation import (
@@ -39,12 +44,21 @@ from markopt.evaluation.tabulation import (
 )
 from markopt.evaluation.tape import RecordedForecaster
 from markopt.evaluation.terminal import markdown_table
-from markopt.evaluation.tuning import Search, Trial, Tuned, tune
+from markopt.evaluation.tuning import (
+    Knob,
+    Search,
+    Trial,
+    Tuned,
+    Values,
+    trial_rows,
+    tune_knobs,
+)
 from markopt.evaluation.tuning import as_rows as tuning_rows
 from markopt.forecasting.protocol import Forecaster
 from markopt.planning.protocol import Planner
 
 Span = Literal["judged", "tuning"]
+PARETO = "pareto.svg"
 
 
 class Parts(Protocol):
@@ -58,19 +72,19 @@ class Parts(Protocol):
         """Return a forecaster that has not been fitted."""
         ...
 
-    def knob(self, policy: str) -> tuple[str | None, tuple[float, ...]]:
-        """Return the constructor argument that may be tuned, and its values, cheap to safe."""
+    def knobs(self, policy: str) -> tuple[Knob, ...]:
+        """Return the constructor arguments that may be tuned, and their values, cheap to safe."""
         ...
 
-    def planner(self, policy: str, value: float | None = None) -> Planner:
-        """Return a policy's planner, with its knob at ``value`` where one is given."""
+    def planner(self, policy: str, value: Values | None = None) -> Planner:
+        """Return a policy's planner, with its knobs at the values that are given."""
         ...
 
-    def config(self, policy: str, seed: int, value: float | None = None) -> dict[str, Any]:
+    def config(self, policy: str, seed: int, value: Values | None = None) -> dict[str, Any]:
         """Return the complete configuration of one episode."""
         ...
 
-    def export(self, policy: str, seed: int, value: float | None, path: Path) -> None:
+    def export(self, policy: str, seed: int, value: Values | None, path: Path) -> None:
         """Write the configuration of a policy as a file that ``markopt run`` accepts."""
         ...
 
@@ -78,6 +92,8 @@ class Parts(Protocol):
 @dataclass(frozen=True)
 class CompareSettings:
     """How to compare: see ``conf/config.yaml``.
+
+    ``tune_seeds`` are the seeds of the tuning span (None: the first of ``seeds``).
 
     Raises:
         ConfigError: a list is empty or repeats itself, or a value is out of range.
@@ -88,16 +104,22 @@ class CompareSettings:
     jobs: int = 1
     at_equal_slo: float | None = None
     tune_search: Search = "grid"
+    tune_seeds: tuple[int, ...] | None = None
+    tune_refine: int = 0
 
     def __post_init__(self) -> None:
-        for key in ("planners", "seeds"):
+        for key in ("planners", "seeds", "tune_seeds"):
             values = getattr(self, key)
+            if values is None:
+                continue
             if not values:
                 raise ConfigError(f"compare.{key}: must name at least one, got none")
             if len(set(values)) != len(values):
                 raise ConfigError(f"compare.{key}: must not repeat itself, got {list(values)}")
         if self.jobs < 1:
             raise ConfigError(f"compare.jobs: must be at least 1, got {self.jobs}")
+        if self.tune_refine < 0:
+            raise ConfigError(f"compare.tune_refine: must be 0 or more, got {self.tune_refine}")
         if self.at_equal_slo is not None and not 0.0 < self.at_equal_slo < 1.0:
             raise ConfigError(
                 f"--at-equal-slo: must lie strictly between 0 and 1, got {self.at_equal_slo}"
@@ -130,9 +152,27 @@ class Comparison:
         meeting = [entry for entry in self.table() if entry["met"]]
         return min(meeting, key=lambda e: e["cost_usd"])["policy"] if meeting else None
 
-    def tuned_value(self, policy: str) -> float | None:
-        """Return the value that the policy's knob was set to, None where it was left alone."""
-        return next((t.value for t in self.tuned if t.policy == policy), None)
+    def tuned_values(self, policy: str) -> Values | None:
+        """Return the values that the policy's knobs were set to, None where they were left."""
+        return next((t.values or None for t in self.tuned if t.policy == policy), None)
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Return what the seeds say about the policies: tests, ranks and the front."""
+        rng = generator(self.settings.seeds[0], "bootstrap")
+        rows = [row(summarize(episode)) for episode in self.episodes]
+        policies = self.settings.planners
+        tests = paired_tests(rows, policies, rng) if len(policies) > 1 else ()
+        return Verdict(tests, rank(rows, policies), front(self.table()))
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """Paired tests against the first policy, ranks over seeds, and cost against attainment."""
+
+    tests: tuple[PairedTest, ...]
+    ranks: Ranks
+    points: tuple[Point, ...]
 
 
 def compare(parts: Parts, settings: CompareSettings) -> Comparison:
@@ -144,8 +184,11 @@ def compare(parts: Parts, settings: CompareSettings) -> Comparison:
     """
     for policy in settings.planners:
         parts.planner(policy)  # a misspelt setting fails now, not after an hour
+        for knob in parts.knobs(policy) if settings.at_equal_slo is not None else ():
+            for value in knob.grid:
+                parts.planner(policy, {knob.name: value})
     tuned = _tune_all(parts, settings)
-    values = {entry.policy: entry.value for entry in tuned}
+    values = {entry.policy: entry.values or None for entry in tuned}
     setups = _judged_setups(parts, settings, values)
     label = f"Simulating {len(setups)} episodes"
     with late_bar(label, sum(setup.scene.interval_count for setup in setups)) as bar:
@@ -186,7 +229,7 @@ def _recorded(parts: Parts, scene: Scene, *, bound: bool) -> tuple[Conditions, R
 
 
 def _judged_setups(
-    parts: Parts, settings: CompareSettings, values: Mapping[str, float | None]
+    parts: Parts, settings: CompareSettings, values: Mapping[str, Values | None]
 ) -> list[EpisodeSetup]:
     shared = {}
     for seed in settings.seeds:
@@ -219,37 +262,46 @@ class _Tuner:
     parts: Parts
     settings: CompareSettings
     policy: str
-    scene: Scene
-    conditions: Conditions
-    forecaster: RecordedForecaster
+    stages: tuple[tuple[Scene, Conditions, RecordedForecaster], ...]
 
     def __call__(self) -> Tuned:
-        knob, grid = self.parts.knob(self.policy)
-        target = self.settings.at_equal_slo or 0.0
-        search = self.settings.tune_search
-        return tune(self.policy, knob, grid, target, attempt=self.attempt, search=search)
-
-    def attempt(self, value: float) -> Trial:
-        result = run_episode(
-            EpisodeSetup(
-                policy=self.policy,
-                scene=self.scene,
-                conditions=self.conditions,
-                forecaster=copy.copy(self.forecaster),
-                planner=self.parts.planner(self.policy, value),
-            )
+        return tune_knobs(
+            self.policy,
+            self.parts.knobs(self.policy),
+            self.settings.at_equal_slo or 0.0,
+            attempt=self.attempt,
+            search=self.settings.tune_search,
+            refine=self.settings.tune_refine,
         )
-        return Trial(value, result.statistics.attainment, result.ledger.total_usd)
+
+    def attempt(self, values: Values) -> Trial:
+        """Return means over the tuning seeds."""
+        shares, costs = [], []
+        for scene, conditions, forecaster in self.stages:
+            result = run_episode(
+                EpisodeSetup(
+                    policy=self.policy,
+                    scene=scene,
+                    conditions=conditions,
+                    forecaster=copy.copy(forecaster),
+                    planner=self.parts.planner(self.policy, values),
+                )
+            )
+            shares.append(result.statistics.attainment)
+            costs.append(result.ledger.total_usd)
+        numbers = [value for value in values.values() if isinstance(value, float | int)]
+        only = float(numbers[0]) if len(values) == len(numbers) == 1 else None
+        return Trial(only, sum(shares) / len(shares), sum(costs) / len(costs))
 
 
 def _tune_all(parts: Parts, settings: CompareSettings) -> tuple[Tuned, ...]:
     if settings.at_equal_slo is None:
         return ()
-    scene = parts.scene(settings.seeds[0], "tuning")
-    conditions, recorded = _recorded(parts, scene, bound=False)
-    tuners = [
-        _Tuner(parts, settings, policy, scene, conditions, recorded) for policy in settings.planners
-    ]
+    stages = []
+    for seed in settings.tune_seeds or settings.seeds[:1]:
+        scene = parts.scene(seed, "tuning")
+        stages.append((scene, *_recorded(parts, scene, bound=False)))
+    tuners = [_Tuner(parts, settings, policy, tuple(stages)) for policy in settings.planners]
     tuned: list[Tuned] = []
     with late_bar("Tuning policies", len(tuners)) as bar:
         for entry in _tune_each(tuners, settings.jobs):
@@ -291,6 +343,7 @@ def write_comparison(
     ``origin`` is what ``comparison.json`` says of where it comes from: config and provenance.
     """
     from markopt.evaluation.report import write_comparison_report, write_report
+    from markopt.evaluation.report.pareto_figure import write_pareto_figure
 
     rows, names = [], []
     for episode in comparison.episodes:
@@ -304,9 +357,15 @@ def write_comparison(
     winner = None
     if policy is not None:
         winner = {"policy": policy, "config": "winner.yaml"}
-        value = comparison.tuned_value(policy)
-        parts.export(policy, settings.seeds[0], value, folder / winner["config"])
+        values = comparison.tuned_values(policy)
+        parts.export(policy, settings.seeds[0], values, folder / winner["config"])
     differences = as_rows(comparison.differences)
+    verdict = comparison.verdict
+    found = {
+        "tests": inference.as_rows(verdict.tests),
+        "ranks": ranks.as_rows(verdict.ranks),
+        "front": pareto.as_rows(verdict.points),
+    }
     document = {
         "schema": COMPARISON_SCHEMA,
         "policies": list(settings.planners),
@@ -315,12 +374,18 @@ def write_comparison(
         "winner": winner,
         "rows": rows,
         "differences": differences,
+        **found,
         "tuning": tuning_rows(comparison.tuned),
         "episodes": names,
         **plain(origin or {}),
     }
     replace_text(folder / ROWS, csv_text(rows))
     replace_text(folder / DIFFERENCES, csv_text(differences))
+    for name, entries in {**found, "tuning": trial_rows(comparison.tuned)}.items():
+        if entries:
+            replace_text(folder / f"{name}.csv", csv_text(entries))
+    sl_min = comparison.episodes[0].slo.sl_min
+    write_pareto_figure(verdict.points, sl_min, folder / PARETO)
     replace_text(folder / COMPARISON, json_text(document))
     replace_text(folder / "table.md", markdown_table(comparison.table()))
     write_comparison_report(folder)

@@ -77,7 +77,7 @@ def bootstrap_interval(
     """
     if len(differences) < LEAST_SEEDS:
         return None, None, TOO_FEW
-    if np.ptp(differences) == 0.0:
+    if _all_equal(differences):
         value = float(differences[0])
         return value, value, ONE_VALUE
     state = rng.bit_generator.state
@@ -107,13 +107,10 @@ def _interval(
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Return p-values corrected for their number (Holm 1979); None stays None and counts not."""
-    from statsmodels.stats.multitest import multipletests
-
-    known = [p for p in p_values if p is not None]
-    if not known:
-        return [None] * len(p_values)
-    corrected = iter(multipletests(known, method="holm")[1])
-    return [None if p is None else float(next(corrected)) for p in p_values]
+    known = sorted(p for p in p_values if p is not None)
+    least = np.maximum.accumulate([(len(known) - at) * p for at, p in enumerate(known)])
+    corrected = dict(zip(known, np.minimum(least, 1.0), strict=True))
+    return [None if p is None else float(corrected[p]) for p in p_values]
 
 
 def as_rows(tests: Sequence[PairedTest]) -> list[dict[str, Any]]:
@@ -170,10 +167,15 @@ def _tests(
         (differences,), np.mean, permutation_type="samples", n_resamples=RESAMPLES, rng=rng
     )
     deviation = float(differences.std(ddof=1))
-    if np.ptp(differences) == 0.0:  # Student's test would divide by a deviation of nothing
+    if _all_equal(differences):  # Student's test would divide by a deviation of nothing
         return None, float(flipped.pvalue), None
     p_t = float(stats.ttest_1samp(differences, 0.0).pvalue)
     return p_t, float(flipped.pvalue), float(differences.mean()) / deviation
+
+
+def _all_equal(differences: NDArray[np.float64]) -> bool:
+    """Tell whether the differences are one number, but for the last digits."""
+    return bool(np.allclose(differences, differences[0], rtol=1e-9, atol=0.0))
 
 
 def _corrected(tests: Sequence[PairedTest]) -> list[PairedTest]:

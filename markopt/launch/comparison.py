@@ -96,7 +96,7 @@ class ComparisonWork:
         from markopt.evaluation.compare import compare, write_comparison
         from markopt.evaluation.folder import whole_folder
         from markopt.evaluation.provenance import provenance
-        from markopt.evaluation.terminal import comparison_table
+        from markopt.evaluation.terminal import comparison_table, verdict_table
 
         target, numbered = result_folder(self.base.output, parent, f"{self.stem}{suffix}")
         origin = {"config": self.config, "provenance": provenance(self.config)}
@@ -106,4 +106,7 @@ class ComparisonWork:
         title = episode_title(comparison.episodes[0])
         winner = comparison.winner()
         line = "no policy meets the SLO" if winner is None else f"{winner} wins"
-        return Done(folder.final, (comparison_table(comparison.table(), title),), line)
+        tables = [comparison_table(comparison.table(), title)]
+        if len(self.settings.planners) > 1:
+            tables.append(verdict_table(comparison.verdict))
+        return Done(folder.final, tuple(tables), line)

@@ -33,6 +33,7 @@ from markopt.core import (
 from markopt.evaluation.compare import Span
 from markopt.evaluation.episode import Scene
 from markopt.evaluation.folder import replace_text
+from markopt.evaluation.tuning import Knob, Values
 from markopt.forecasting.protocol import Forecaster
 from markopt.planning.protocol import Planner
 from markopt.workload.protocol import Workload
@@ -299,18 +300,16 @@ class ToyParts:
         self.forecasters.append(NoisyLast())
         return self.forecasters[-1]
 
-    def knob(self, policy: str) -> tuple[str | None, tuple[float, ...]]:
-        return (None, ()) if policy == "fixed" else ("headroom", Proportional.KNOB_GRID)
+    def knobs(self, policy: str) -> tuple[Knob, ...]:
+        return () if policy == "fixed" else (Knob("headroom", Proportional.KNOB_GRID),)
 
-    def planner(self, policy: str, value: float | None = None) -> Planner:
-        if policy == "fixed":
-            return Fixed()
-        return Proportional() if value is None else Proportional(value)
+    def planner(self, policy: str, value: Values | None = None) -> Planner:
+        return Fixed() if policy == "fixed" else Proportional(**(value or {}))
 
-    def config(self, policy: str, seed: int, value: float | None = None) -> dict[str, Any]:
-        return {"planner": policy, "seed": seed, "value": value}
+    def config(self, policy: str, seed: int, value: Values | None = None) -> dict[str, Any]:
+        return {"planner": policy, "seed": seed, "value": (value or {}).get("headroom")}
 
-    def export(self, policy: str, seed: int, value: float | None, path: Path) -> None:
+    def export(self, policy: str, seed: int, value: Values | None, path: Path) -> None:
         replace_text(path, f"planner: {policy}\nseed: {seed}\n")
 
 

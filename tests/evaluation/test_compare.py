@@ -7,6 +7,7 @@ from markopt.evaluation.compare import CompareSettings, compare, write_compariso
 from markopt.evaluation.episode import EpisodeSetup, fit_forecaster, run_episode, set_conditions
 from markopt.evaluation.outcome import summarize
 from markopt.evaluation.progress import late_bar
+from markopt.evaluation.report.pareto_figure import write_pareto_figure
 from markopt.evaluation.seeds import generator, seed_sequence
 from markopt.evaluation.tabulation import means, read_comparison, row
 from markopt.evaluation.tape import RecordedForecaster, record_tape
@@ -161,3 +162,30 @@ def test_no_bar_appears_before_two_seconds(capsys):
         assert list(bar.over(range(10))) == list(range(10))
     assert bar.done == 10
     assert capsys.readouterr().err == ""
+
+
+def test_the_front_is_drawn_the_same_twice(toy, tmp_path):
+    _, comparison = toy
+    for name in ("one", "two"):
+        write_pareto_figure(comparison.verdict.points, 0.98, tmp_path / f"{name}.svg")
+    text = (tmp_path / "one.svg").read_text()
+    assert text == (tmp_path / "two.svg").read_text()
+    assert "proportional" in text
+    assert text.startswith("<?xml")
+
+
+def test_tuning_takes_means_over_its_seeds():
+    settings = CompareSettings(("proportional",), (0,), at_equal_slo=0.95, tune_seeds=(0, 1))
+    both = compare(ToyParts(intervals=20), settings).tuned[0].trials
+    single = [
+        compare(
+            ToyParts(intervals=20),
+            CompareSettings(("proportional",), (0,), at_equal_slo=0.95, tune_seeds=(seed,)),
+        )
+        .tuned[0]
+        .trials
+        for seed in (0, 1)
+    ]
+    for mean, one, other in zip(both, *single, strict=True):
+        assert mean.cost_usd == pytest.approx((one.cost_usd + other.cost_usd) / 2.0)
+        assert mean.attainment == pytest.approx((one.attainment + other.attainment) / 2.0)

@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import subprocess
 import sys
 
@@ -156,6 +157,7 @@ def test_every_data_file_that_a_run_reads_is_in_its_provenance(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", WATCHED, str(data), "run", *arguments],
         cwd=tmp_path,
+        env={**os.environ, "MARKOPT_CACHE": str(tmp_path / "cache")},
         capture_output=True,
         text=True,
         check=False,

@@ -1,9 +1,11 @@
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from markopt.errors import ConfigError
-from markopt.evaluation.tuning import Trial, tune
+from markopt.evaluation.tuning import Knob, Trial, as_rows, trial_rows, tune, tune_knobs
 
 GRID = (0.8, 0.9, 1.0, 1.1, 1.2, 1.3)
 
@@ -59,3 +61,77 @@ def test_a_target_that_is_no_share_is_refused(target):
 def test_an_unknown_search_is_refused():
     with pytest.raises(ConfigError, match=r"compare\.tune_search"):
         tune("p", "k", GRID, 0.9, attempt=rising, search="random")
+
+
+TWO = (Knob("headroom", (0.8, 1.0, 1.2, 1.4)), Knob("price", (1, 2, 4)))
+
+
+def both(values):
+    """Attainment rises with either knob; either costs, and what is beyond costs more."""
+    safety = values["headroom"] + 0.1 * values["price"]
+    return Trial(None, attainment=min(0.8 + 0.1 * safety, 1.0), cost_usd=safety**2)
+
+
+@pytest.mark.parametrize("search", ["grid", "in_turn", "bisection"])
+def test_several_knobs_are_tuned_together(search):
+    tuned = tune_knobs("p", TWO, 0.93, attempt=both, search=search)
+    assert tuned.attained
+    assert tuned.knob == "headroom, price"
+    assert tuned.value is None
+    reaching = [t for t in tuned.trials if t.attainment >= 0.93]
+    assert tuned.cost_usd == min(t.cost_usd for t in reaching)
+    assert both(tuned.values).cost_usd == tuned.cost_usd
+    every = [both({"headroom": h, "price": p}) for h in TWO[0].grid for p in TWO[1].grid]
+    assert tuned.cost_usd <= 1.2 * min(t.cost_usd for t in every if t.attainment >= 0.93)
+    assert len(tuned.trials) == 12 if search == "grid" else len(tuned.trials) < 12
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0.05, 0.95), st.integers(0, 6), st.booleans())
+def test_refining_comes_closer_to_the_target_and_never_costs_more(target, steps, whole):
+    grid = (0, 16, 64, 128) if whole else (0.0, 0.4, 0.7, 1.0)
+    most = grid[-1]
+
+    def attempt(values):
+        return Trial(None, attainment=values["k"] / most, cost_usd=values["k"])
+
+    coarse = tune_knobs("p", (Knob("k", grid),), target, attempt=attempt)
+    fine = tune_knobs("p", (Knob("k", grid),), target, attempt=attempt, refine=steps)
+    assert target <= fine.attainment <= coarse.attainment
+    assert fine.cost_usd <= coarse.cost_usd
+    assert len(fine.trials) <= len(coarse.trials) + steps
+    gap = max(b - a for a, b in itertools.pairwise(grid)) / most
+    assert fine.attainment - target <= gap / 2**steps + (1.0 / most if whole else 1e-9)
+    assert all(isinstance(t.values["k"], int) for t in fine.trials) or not whole
+
+
+def test_names_are_tried_and_not_refined():
+    knobs = (Knob("measure", ("cvar", "saa")), Knob("joint", (False, True)))
+
+    def attempt(values):
+        dear = (values["measure"] == "saa") + values["joint"]
+        return Trial(None, attainment=0.9 + 0.04 * dear, cost_usd=1.0 + dear)
+
+    tuned = tune_knobs("p", knobs, 0.93, attempt=attempt, refine=5)
+    assert tuned.attainment == pytest.approx(0.94)
+    assert len(tuned.trials) == 4
+    rows = trial_rows([tuned])
+    assert [row["chosen"] for row in rows].count(True) == 1
+    assert rows[0]["values"] == "measure=cvar joint=False"
+    assert as_rows([tuned])[0]["values"] == dict(tuned.values)
+
+
+def test_no_combination_is_tried_twice():
+    asked = []
+
+    def attempt(values):
+        asked.append(tuple(values.items()))
+        return both(values)
+
+    tune_knobs("p", TWO, 0.93, attempt=attempt, search="in_turn", refine=3)
+    assert len(asked) == len(set(asked))
+
+
+def test_a_knob_without_values_is_refused():
+    with pytest.raises(ConfigError, match=r"compare\.knobs: 'headroom'"):
+        Knob("headroom", ())

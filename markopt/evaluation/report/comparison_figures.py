@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,13 @@ def by_policy(episodes: Sequence[EpisodeFiles]) -> dict[str, list[EpisodeFiles]]
     return groups
 
 
-def cost_against_attainment(episodes: Sequence[EpisodeFiles]) -> Figure:
-    """Scatter of cost over attainment, one point per episode, with the target."""
+def cost_against_attainment(
+    episodes: Sequence[EpisodeFiles], front: Sequence[Mapping[str, Any]] = ()
+) -> Figure:
+    """Scatter of cost over attainment, one point per episode, with the target.
+
+    ``front`` are the means of the policies that no other one beats in both; a line joins them.
+    """
     data: list[Figure] = []
     symbols = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon", "x")
     for at, (policy, group) in enumerate(by_policy(episodes).items()):
@@ -47,6 +52,19 @@ def cost_against_attainment(episodes: Sequence[EpisodeFiles]) -> Figure:
                 },
                 "hovertemplate": f"{policy}, %{{text}}: %{{x:.3f}} %, "
                 "%{y:.4g} USD<extra></extra>",
+            }
+        )
+    best = sorted((p for p in front if not p["dominated_by"]), key=lambda p: p["attainment"])
+    if len(best) > 1:
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": "front",
+                "x": [100.0 * point["attainment"] for point in best],
+                "y": [point["cost_usd"] for point in best],
+                "line": {"color": style.MUTED, "width": 1.5, "shape": "vh"},
+                "hoverinfo": "skip",
             }
         )
     target = 100.0 * float(episodes[0].summary["slo"]["sl_min"])

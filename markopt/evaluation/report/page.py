@@ -277,13 +277,16 @@ def _not_served(requests: dict[str, int]) -> str:
     return note
 
 
-def _comparison_sections(episodes: Sequence[EpisodeFiles]) -> list[Section]:
+def _comparison_sections(
+    episodes: Sequence[EpisodeFiles], front: Sequence[dict[str, Any]]
+) -> list[Section]:
     sections = [
         _section(
             "scatter",
             "Cost against attainment",
-            "Lower and further right is better; left of the dashed line the SLO is missed.",
-            comparison_figures.cost_against_attainment(episodes),
+            "Lower and further right is better; left of the dashed line the SLO is missed. "
+            "Grey steps join the policies that no other one beats in both.",
+            comparison_figures.cost_against_attainment(episodes, front),
             half=True,
         ),
         _section(
@@ -326,9 +329,12 @@ def _comparison_context(comparison: ComparisonFiles) -> dict[str, Any]:
         "table": comparison.table,
         "seed_count": len(document["seeds"]),
         "differences": [d for d in document["differences"] if d["metric"] == "cost_usd"],
+        "tests": [t for t in document.get("tests", ()) if t["metric"] == "cost_usd"],
+        "ranks": document.get("ranks", ()),
+        "beaten": {p["policy"]: p["dominated_by"] for p in document.get("front", ())},
         "tuning": document["tuning"],
         "equal_slo": document["equal_slo"],
         "winner": document["winner"],
         "links": {e.summary["policy"]: None for e in episodes},
-        "sections": _comparison_sections(episodes),
+        "sections": _comparison_sections(episodes, document.get("front", ())),
     }
