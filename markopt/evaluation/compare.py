@@ -184,6 +184,9 @@ def compare(parts: Parts, settings: CompareSettings) -> Comparison:
     """
     for policy in settings.planners:
         parts.planner(policy)  # a misspelt setting fails now, not after an hour
+        for knob in parts.knobs(policy) if settings.at_equal_slo is not None else ():
+            for value in knob.grid:
+                parts.planner(policy, {knob.name: value})
     tuned = _tune_all(parts, settings)
     values = {entry.policy: entry.values or None for entry in tuned}
     setups = _judged_setups(parts, settings, values)
