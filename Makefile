@@ -73,7 +73,7 @@ test: $(STAMP)
 fuzz: $(STAMP)
 	HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -q -n auto \
 	  --dist worksteal tests/engine/test_reference.py tests/engine/test_conservation.py \
-	  tests/cloud/test_conservation.py tests/cloud/test_bill.py tests/cloud/test_recorded_prices.py \
+	  tests/cloud/aws/test_stories.py tests/cloud/test_conservation.py tests/cloud/test_bill.py tests/cloud/test_recorded_prices.py \
 	  tests/planning/test_formulations.py
 
 chaos: $(STAMP)

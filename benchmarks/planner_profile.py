@@ -125,7 +125,7 @@ def main(sizes: list[str]) -> int:
         "# Where a decision's time goes\n\n"
         "`.venv/bin/python benchmarks/planner_profile.py`: CPU milliseconds of one search, on the\n"
         "statements of [the planner benchmark](planner.md). LPs after the first start from its\n"
-        "basis; those of rounded plans and of branches are among them.\n\n"
+        "basis; those of rounded plans are among them, those of branches are not.\n\n"
         + "\n".join(lines)
         + "\n"
     )

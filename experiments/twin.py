@@ -96,7 +96,7 @@ def case_of(config: DictConfig, name: str) -> TwinCase:
         offer=offer_of(config, Batching(int(given.largest_batch), float(given.wait_s))),
         instances=int(instances or 1),
         service=Service(str(config.service.name), slo),
-        repeats=int(config.twin.repeats),
+        repeats=int(given.repeats),
         seed=int(config.seed),
     )
 

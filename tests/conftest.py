@@ -13,5 +13,5 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
     print_blob=True,
 )
-if FUZZING:
-    settings.load_profile("fuzz")
+settings.register_profile("suite", deadline=None)  # a busy machine is no fault
+settings.load_profile("fuzz" if FUZZING else "suite")

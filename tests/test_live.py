@@ -37,7 +37,7 @@ def test_the_twin_check_serves_simulated_and_live_the_same_requests(load, tmp_pa
         [
             f"output={tmp_path / 'twin'}",
             "twin.cases=[stand_in]",
-            "twin.repeats=4",
+            "twin.stand_in.repeats=4",
             "twin.stand_in.instances=3",
             "twin.stand_in.largest_batch=1",
             "workload.interval_s=10",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from types import FrameType, TracebackType
@@ -27,7 +28,8 @@ class Stopped(Exception):
 class StopSignal:
     """Turns the first SIGINT or SIGTERM into a wish that waits see, the second into an interrupt.
 
-    A process that is told to end in the middle of a launch first learns what became of it.
+    A process that is told to end in the middle of a launch first learns what became of it. (Signals
+    reach the main thread only: in another one there is nothing to hear.)
     """
 
     def __init__(self) -> None:
@@ -35,8 +37,9 @@ class StopSignal:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._ask)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._ask)
         return self
 
     def __exit__(

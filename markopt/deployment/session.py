@@ -26,7 +26,7 @@ from markopt.control.journal import (
     Rebuilt,
 )
 from markopt.control.record import IntervalRecord
-from markopt.core import Ledger, Observation
+from markopt.core import ActionReport, Ledger, Observation
 from markopt.deployment.beginning import (
     FOREVER_S,
     begin,
@@ -143,6 +143,8 @@ def _deploy(
         beginning = restarted(parts, beginning)
     backend = parts.cloud.open(deployment_of(parts, beginning.clock, beginning.observed_until_s))
     journal.begin_session(epoch.epoch, mode)
+    if not beginning.resumed:
+        _give_up(journal)
     listeners.on_start(
         Start(epoch.epoch, epoch.begin_s, now_s, beginning.end_s, beginning.resumed, beginning.why)
     )
@@ -182,7 +184,7 @@ def _deploy(
         settings=parts.controller,
         history=beginning.history,
         rng=np.random.default_rng(epoch_seed(parts.seed, epoch.epoch)),
-        decision_prefix=f"{journal.identity}-",
+        decision_prefix=_prefix(journal, epoch),
         planner_name=type(parts.planner).__name__,
     )
     intervals, ending = 0, DONE
@@ -205,6 +207,18 @@ def _deploy(
             backend.detach()
     beside_usd = acted.real_bill_usd if isinstance(acted, ShadowFleet) else None
     return Outcome(journal.path, ending, intervals, ledger, beside_usd)
+
+
+def _prefix(journal: Journal, epoch: Epoch) -> str:
+    """Return how the ids of an epoch's decisions begin: no two of an account are the same."""
+    return f"{journal.identity}-" + ("" if epoch.epoch == 1 else f"{epoch.epoch}-")
+
+
+def _give_up(journal: Journal) -> None:
+    """Close what an earlier epoch was cut off in: tags tell what came of it."""
+    for action in journal.reader.pending():
+        why = "given up: a new epoch has begun, what runs shows what was done"
+        journal.report(action.entry, ActionReport(action.decision_id, refused=(why,)))
 
 
 def _guards(parts: Parts, journal: Journal, epoch: Epoch) -> Guards:

@@ -374,6 +374,16 @@ class TestFates:
         assert Fates(0, 0.0).next("a", 100.0, 0.0) == Fate(100.0, math.inf)
 
 
+def test_server_processes_load_nothing_heavy() -> None:
+    code = (
+        "import sys, aiohttp.web; from markopt.cloud.local import host, load, stand_in\n"
+        "heavy = {'torch', 'pandas', 'numpy', 'hydra', 'scipy', 'pydantic', 'numba'}\n"
+        "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 class TestLeftovers:
     def test_only_processes_that_were_noted_are_ended(self, folder: Path) -> None:
         noted, foreign = (

@@ -4,6 +4,7 @@ import dataclasses
 import multiprocessing
 import os
 import signal
+import threading
 import time
 
 import numpy as np
@@ -331,6 +332,14 @@ def _observed(path):
             return reader.last_time_s() is not None
     except Exception:  # noqa: BLE001 - it is being made
         return False
+
+
+def test_a_deployment_may_run_in_a_thread(tmp_path):
+    done = []
+    thread = threading.Thread(target=lambda: done.append(deploy(toy_parts(tmp_path, for_s=60.0))))
+    thread.start()
+    thread.join()
+    assert done[0].intervals == 1
 
 
 class Ticking:

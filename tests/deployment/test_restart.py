@@ -98,6 +98,28 @@ def test_what_was_cut_off_long_ago_is_given_up_and_told(tmp_path, monkeypatch):
     assert action.report.refused == ("given up after a restart: 130 s have passed",)
 
 
+def test_what_an_earlier_epoch_was_cut_off_in_is_closed_and_no_id_is_used_twice(
+    tmp_path, monkeypatch
+):
+    def apply(self, actions):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(surviving_cloud.SurvivingBackend, "apply", apply)
+        with pytest.raises(KeyboardInterrupt):
+            deploy(toy_parts(tmp_path))
+    changed = toy_parts(tmp_path)
+    changed = dataclasses.replace(changed, config={**changed.config, "seed": 1})
+    (start,) = starts(changed)
+    assert (start.resumed, start.begin_s) == (False, 0.0)
+    with JournalReader(tmp_path / "journal") as reader:
+        assert reader.pending() == ()
+        first, again, *_ = reader.actions()
+    assert "a new epoch has begun" in first.report.refused[0]
+    assert again.decision_id == first.decision_id.replace("-plan", "-2-plan")
+    assert again.report.launched
+
+
 def test_what_was_cut_off_is_not_done_while_the_kill_switch_is_on(tmp_path, monkeypatch):
     switch = tmp_path / "stop"
     guards = GuardSettings(kill_switch=str(switch))

@@ -31,8 +31,8 @@ MEASURED = ServerProfile(
     path_s=0.002,
     confidence=0.95,
     batches=(
-        BatchTime(1, 0.02, 0.019, 0.021, 0.001, 30, 0),
-        BatchTime(4, 0.05, 0.049, 0.051, 0.001, 30, 0),
+        BatchTime(1, 0.02, 0.019, 0.021, 0.02, 0.001, 30, 0),
+        BatchTime(4, 0.05, 0.049, 0.051, 0.05, 0.001, 30, 0),
     ),
     loads=(LoadPoint(10.0, 9.9, 0.3, (0.02, 0.01, 0.03), (0.05, 0.04, 0.06), 0),),
 )
@@ -119,7 +119,7 @@ def test_the_command_measures_a_server_and_writes_its_profile(
     with short_folder() as folder:
         backend = settings(folder, bouncer="none").open(given)
         try:
-            words = "--service mine --platform c5.large --batch-sizes 1,2 --repeats 8"
+            words = "--service mine --platform c5.large --batch-sizes 1,2 --repeats 12"
             more = ["--load-requests", "20", "--output", str(output)]
             code = main(["profile", backend.url, *words.split(), *more])
         finally:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from markopt.core import Limits, Plan, Problem, PurchaseOption, Slo, SloWindow
+from markopt.core import Limits, Offer, Plan, Problem, PurchaseOption, Slo, SloWindow
 from markopt.errors import ConfigError, Infeasible, PlanningError, SolverFailed
 from markopt.planning import Greedy, Program, evaluate_plan
 from markopt.planning.program.ladder import round_up
@@ -544,3 +544,50 @@ def test_a_heavier_spill_buys_more_and_its_weight_is_in_the_objective() -> None:
     assert kept.objective_usd is not None
     assert heavier.objective_usd is not None
     assert heavier.objective_usd > kept.objective_usd
+
+
+def replaced(base: Problem, offer_: Offer, other: Offer, *, pools_matter: bool) -> bool:
+    """Whether another offer takes an offer's place, by the words of ``undominated_offers``."""
+    same_pool = other.pool == offer_.pool
+    if other is offer_ or other.stock is not None:
+        return False
+    if not same_pool and other.pool in base.limits.max_instances_by_pool:
+        return False
+    if pools_matter and not (same_pool or other.purchase.lasting):
+        return False
+    curves = base.required_throughput.curves
+    one, two = curves[other.instance_type], curves[offer_.instance_type]
+    if one is not two and not (
+        np.array_equal(one.demand_rps, two.demand_rps)
+        and (one.throughput_rps <= two.throughput_rps).all()
+    ):
+        return False
+    worse = [
+        (
+            *(o.price_usd_per_s, -o.saturation_rps, o.launch_delay_s, o.interruption_per_h),
+            *(o.vcpus, o.minimum_billed_s),
+        )
+        for o in (other, offer_)
+    ]
+    if any(a > b for a, b in zip(*worse, strict=True)):
+        return False
+    runs = base.fleet.of(other.name).billed > 0
+    return worse[0] != worse[1] or offer_.stock is not None or runs or other.name < offer_.name
+
+
+@QUICK
+@given(problems(offers=6), st.booleans(), st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2))))
+def test_offers_go_where_and_only_where_another_takes_their_place(
+    base: Problem, pools_matter: bool, copies: list[tuple[int, int]]
+) -> None:
+    kinds = list(base.offers)
+    for number, (of, price) in enumerate(copies):
+        kind = kinds[of % len(kinds)]
+        usd = kind.price_usd_per_s * (1.0, 0.9, 1.1)[price]
+        kinds.append(replace(kind, name=f"copy{number}", price_usd_per_s=usd))
+    kept = undominated_offers(base, kinds, pools_matter=pools_matter)
+    for kind in kinds:
+        goes = base.fleet.of(kind.name).billed == 0 and any(
+            replaced(base, kind, other, pools_matter=pools_matter) for other in kinds
+        )
+        assert (kind in kept) != goes

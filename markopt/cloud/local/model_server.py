@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from markopt.cloud.local.processes import die_with_parent
+from markopt.cloud.local.processes import die_with_parent, end_group_with_leader
 
 if TYPE_CHECKING:
     from torch import nn
@@ -109,6 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--wait-ms", type=int, default=1, help="how long a batch waits for company")
     parser.add_argument("--seed", type=int, default=0, help="of the weights")
     given = parser.parse_args(arguments)
+    end_group_with_leader()  # mosec's own controller would outlive a killed server
     os.environ[_SEED] = str(given.seed)
     os.environ[_LARGEST] = str(given.largest_batch)
     os.environ[_PARENT] = str(os.getpid())

@@ -69,6 +69,8 @@ class Nursery:
             pass
         for pid in self._children:
             self._send_signal(pid, signal.SIGKILL)
+        for pid in self._children:  # until then the folder's lock, which is inherited, is held
+            os.waitpid(pid, 0)
         os._exit(0)
 
     def _serve(self) -> bool:

@@ -18,6 +18,21 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def end_group_with_leader() -> None:
+    """Have this process's group killed when it ends, if it leads one: what cannot be told to.
+
+    A fork of it waits for that, so it is best called early.
+    """
+    if os.getpgrp() != os.getpid():
+        return
+    lives, held = os.pipe()  # the other end closes with this process and the forks that it guards
+    if os.fork() == 0:
+        os.close(held)
+        os.read(lives, 1)
+        os.killpg(0, signal.SIGKILL)
+    os.close(lives)
+
+
 def start_ticks(pid: int) -> int | None:
     """Return when a process started, in ticks since boot; None: there is no such process.
 

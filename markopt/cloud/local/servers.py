@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import sys
 from collections.abc import Mapping
@@ -51,13 +52,15 @@ class ModelServers:
         Raises:
             BackendError: it ends, or does not answer in time.
         """
+        folder = self._folder / instance_id
+        shutil.rmtree(folder, ignore_errors=True)  # a host before this one may have left sockets
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         child = await self._nest.execute(
             model_server_command(
                 port,
-                folder=self._folder / instance_id,
+                folder=folder,
                 largest_batch=len(offer.server["service_times_s"]),
                 wait_s=offer.server["wait_s"],
                 seed=self._model["seed"],

@@ -14,7 +14,7 @@ from markopt.core import Profile
 
 @dataclass(frozen=True)
 class BatchTime:
-    """The service time of a batch: mean with its confidence interval (Student's t), dispersion.
+    """The service time of a batch: mean with its interval (Student's t), median, dispersion.
 
     ``dropped`` samples were left out: an answer was missing, the server was not idle yet when the
     sample began, or the requests were not answered as one batch.
@@ -24,6 +24,7 @@ class BatchTime:
     mean_s: float
     low_s: float
     high_s: float
+    median_s: float
     deviation_s: float
     samples: int
     dropped: int
@@ -87,7 +88,16 @@ def batch_time(
     deviation = float(values.std(ddof=1))
     reach = float(stats.t.ppf(0.5 + confidence / 2.0, len(values) - 1))
     half = reach * deviation / float(np.sqrt(len(values)))
-    return BatchTime(batch_size, mean, mean - half, mean + half, deviation, len(values), dropped)
+    return BatchTime(
+        batch_size,
+        mean,
+        mean - half,
+        mean + half,
+        float(np.median(values)),
+        deviation,
+        len(values),
+        dropped,
+    )
 
 
 def quantile_interval_s(

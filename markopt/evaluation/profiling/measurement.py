@@ -96,7 +96,7 @@ class _Measurement:
         for number, share in enumerate(settings.load_shares):
             loads.append(await self._load(share * saturation_rps, number))
             self._on_step()
-        path_s = max(lone_s - wait_s - batches[0].mean_s, 0.0)
+        path_s = max(lone_s - wait_s - batches[0].median_s, 0.0)  # of medians: both have outliers
         return ServerProfile(
             self._url, settings.wait_s, path_s, settings.confidence, tuple(batches), tuple(loads)
         )

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from markopt.core import Offer, Problem
+
+Flags = NDArray[np.bool_]
 
 
 def undominated_offers(
@@ -18,31 +24,32 @@ def undominated_offers(
     rate (same instance type, or a curve nowhere above), since a larger instance may pool worse.
     With ``pools_matter`` it must also fail with no others: it is of the same pool, or lasts.
     """
-    kept: list[Offer] = []
-    for offer in offers:
-        if problem.fleet.of(offer.name).billed > 0:
-            kept.append(offer)
-            continue
-        others = [other for other in offers if other is not offer]
-        if pools_matter:
-            others = [o for o in others if o.pool == offer.pool or o.purchase.lasting]
-        if not any(_replaces(problem, other, offer) for other in others):
-            kept.append(offer)
-    return tuple(kept)
+    if not offers:
+        return ()
+    running = np.array([problem.fleet.of(offer.name).billed > 0 for offer in offers])
+    pool = _numbered([offer.pool for offer in offers])
+    lasting = np.array([offer.purchase.lasting for offer in offers])
+    limited = np.array([offer.pool in problem.limits.max_instances_by_pool for offer in offers])
+    endless = np.array([offer.stock is None for offer in offers])
+    burden = np.array([_burden(offer) for offer in offers])
+    lighter = (burden[:, None, :] <= burden[None, :, :]).all(axis=2)
+    # [i, j] throughout: i may replace j.
+    same_pool = pool[:, None] == pool[None, :]
+    replaces = lighter & endless[:, None] & (same_pool | ~limited[:, None])
+    if pools_matter:
+        replaces &= same_pool | lasting[:, None]
+    order = _numbered([offer.name for offer in offers])
+    first = order[:, None] < order[None, :]
+    replaces &= ~lighter.T | ~endless[None, :] | running[:, None] | first
+    replaces &= _pools_as_well(problem, offers)
+    np.fill_diagonal(replaces, val=False)
+    kept = running | ~replaces.any(axis=0)
+    return tuple(offer for offer, stays in zip(offers, kept.tolist(), strict=True) if stays)
 
 
-def _replaces(problem: Problem, other: Offer, offer: Offer) -> bool:
-    if other.stock is not None or not _pools_as_well(problem, other, offer):
-        return False
-    limited = problem.limits.max_instances_by_pool
-    if other.pool in limited and other.pool != offer.pool:
-        return False
-    weak = _burden(other)
-    strong = _burden(offer)
-    if any(a > b for a, b in zip(weak, strong, strict=True)):
-        return False
-    running = problem.fleet.of(other.name).billed > 0
-    return weak != strong or offer.stock is not None or running or other.name < offer.name
+def _numbered(names: Sequence[str]) -> NDArray[np.int64]:
+    """Return the place of every name among the sorted ones."""
+    return np.unique(np.array(names), return_inverse=True)[1].astype(np.int64)
 
 
 def _burden(offer: Offer) -> tuple[float, ...]:
@@ -56,16 +63,19 @@ def _burden(offer: Offer) -> tuple[float, ...]:
     )
 
 
-def _pools_as_well(problem: Problem, first: Offer, second: Offer) -> bool:
-    if first.instance_type == second.instance_type:
-        return True
-    curves = problem.required_throughput.curves
-    one, two = curves[first.instance_type], curves[second.instance_type]
-    return bool(
-        one is two
-        or (
-            one.demand_rps.shape == two.demand_rps.shape
-            and (one.demand_rps == two.demand_rps).all()
-            and (one.throughput_rps <= two.throughput_rps).all()
-        )
-    )
+def _pools_as_well(problem: Problem, offers: Sequence[Offer]) -> Flags:
+    """Return whether i needs no more throughput than j at any rate, by pair of offers.
+
+    Curves can be told apart where they have the same rates.
+    """
+    kinds = sorted({offer.instance_type for offer in offers})
+    as_well = np.eye(len(kinds), dtype=bool)
+    groups: dict[bytes, list[int]] = defaultdict(list)
+    curves = [problem.required_throughput.curves[kind] for kind in kinds]
+    for number, curve in enumerate(curves):
+        groups[curve.demand_rps.tobytes()].append(number)
+    for group in groups.values():
+        needed = np.array([curves[number].throughput_rps for number in group])
+        as_well[np.ix_(group, group)] = (needed[:, None, :] <= needed[None, :, :]).all(axis=2)
+    of = np.array([kinds.index(offer.instance_type) for offer in offers])
+    return np.asarray(as_well[np.ix_(of, of)], dtype=bool)
