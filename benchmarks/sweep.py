@@ -28,7 +28,7 @@ EPISODE = (
     "service=inception_v3",
     "catalog.instance_types=[c5.large,c5.xlarge,c5.2xlarge]",
     "workload.scale=10",
-    "workload.evaluate_s=1800",
+    "workload.evaluate_s=3600",
     "controller.horizon=10",
     "controller.samples=30",
 )
@@ -92,8 +92,8 @@ def table(rows: Sequence[tuple[str, float, float]], jobs: int, workers: int) -> 
         f"`markopt {shown}`",
         "as it is, with joblib's launcher and on a local Ray cluster.",
         "",
-        f"Machine: {os.cpu_count()} cores, Python {platform.python_version()}; {workers} workers of "
-        "one thread. Whole commands, start included; all summaries are the same bytes. Goal: "
+        f"Machine: {os.cpu_count()} cores, Python {platform.python_version()}; {workers} workers "
+        "of one thread. Whole commands, start included; all summaries are the same bytes. Goal: "
         f"{GOAL} times as fast on two cores.",
         "",
         "| launcher | whole, s | per episode, s | times as fast | load average at the start |",

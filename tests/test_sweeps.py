@@ -112,6 +112,18 @@ def test_jobs_that_take_their_workers_down_lose_no_others(here):
     assert names("out") == kept
 
 
+def test_an_interrupted_sweep_keeps_what_is_finished_and_leaves_nothing_else(here):
+    (here / "breaking.py").write_text(
+        "import os, signal\nfrom markopt.planning import Greedy\n\n\n"
+        "class Interrupting(Greedy):\n    def plan(self, problem):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n        return super().plan(problem)\n"
+    )
+    targets = "markopt.planning.Greedy,breaking.Interrupting"
+    done = markopt(here, "run", "-m", "output=out", *SMALL, f"planner._target_={targets}")
+    assert (done.returncode, done.stderr) == (130, "markopt: interrupted\n")
+    assert names("out") == ["greedy-seed0,planner._target_=markopt.planning.Greedy"]
+
+
 def test_a_ray_cluster_of_two_workers_gives_the_same_results(here):
     assert main(["run", "-m", "output=serial", *SMALL, "seed=0,1,2"]) == 0
     workers = ["hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2"]
@@ -174,7 +186,8 @@ def test_every_launcher_composes(launcher, target):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["hydra/launcher=nope"], ["hydra/launcher=nope"]),
+        (["hydra/launcher=nope"], ["hydra/launcher=nope", "ray", "markopt[cluster]"]),
+        (["hydra/sweeper=nope"], ["hydra/sweeper=nope", "optuna", "markopt[tuning]"]),
         (["sweep.objective=fun"], ["sweep.objective", "penalized_cost", "'fun'"]),
         (["sweep.penalty=-1"], ["sweep.penalty", "-1"]),
         (["sweep.resume=7"], ["sweep.resume", "true or false", "7"]),
