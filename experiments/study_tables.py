@@ -3,14 +3,15 @@
 A study is a configuration (``conf/experiment/NAME.yaml``) whose ``hydra.sweeper.params`` say what
 it sweeps, and labels that tell its cases apart. Every case compares the configuration's policies on
 the same arrivals. ``episodes.csv`` has one row per case, policy and seed, ``windows.csv`` one per
-case, policy and minute, over the seeds.
+case, policy and minute, over the seeds. A study may also sweep ``variants``: sets of overrides by
+name, where one key alone does not tell what differs.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,10 +47,21 @@ _EPISODE_KEYS = (
 
 @dataclass(frozen=True)
 class Study:
-    """A study's name, and its columns that tell cases apart, each from a case's configuration."""
+    """A study's name, and its columns that tell cases apart, each from a case's configuration.
+
+    ``variants`` are sets of overrides by the name that stands in the column ``variant``.
+    ``by_window`` keeps a row per minute too.
+    """
 
     name: str
-    labels: Mapping[str, Callable[[DictConfig], Any]]
+    labels: Mapping[str, Callable[[DictConfig], Any]] = field(default_factory=dict)
+    variants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    by_window: bool = True
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that tell cases apart."""
+        return [*self.labels, *(["variant"] if self.variants else [])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +90,14 @@ def cases(study: Study, overrides: Sequence[str]) -> list[Case]:
     fixed = [text for text, o in zip(rest, parse(rest), strict=True) if not o.is_sweep_override()]
     sweep = [f"{k}={v}" for k, v in compose(fixed).sweep.items() if k not in given]
     found = []
-    for job in combinations([*rest, *sweep]):
-        config = compose(job).config
-        labels = {name: read(config) for name, read in study.labels.items()}
-        found.append(Case(job, config, labels))
+    for plain in combinations([*rest, *sweep]):
+        for variant, changes in (study.variants or {"": ()}).items():
+            job = (*plain, *changes)
+            config = compose(job).config
+            labels = {name: read(config) for name, read in study.labels.items()}
+            if study.variants:
+                labels["variant"] = variant
+            found.append(Case(job, config, labels))
     return found
 
 
@@ -91,8 +107,8 @@ def output_folder(study: Study, found: Sequence[Case]) -> Path:
     return Path("results") / study.name if output is None else Path(str(output))
 
 
-def compared(case: Case) -> tuple[list[Row], list[Row]]:
-    """Run a case's comparison; return its rows by episode and by window.
+def compared(case: Case, *, by_window: bool = True) -> tuple[list[Row], list[Row]]:
+    """Run a case's comparison; return its rows by episode and, if wanted, by window.
 
     Raises:
         ConfigError: response times are not kept by control interval.
@@ -100,7 +116,7 @@ def compared(case: Case) -> tuple[list[Row], list[Row]]:
     """
     base = case.config
     settings = compare_settings(base)
-    if base.cloud.latency_window_s != base.controller.interval_s:
+    if by_window and base.cloud.latency_window_s != base.controller.interval_s:
         raise ConfigError(
             f"cloud.latency_window_s: a study needs it equal to controller.interval_s "
             f"({base.controller.interval_s:g}), got {base.cloud.latency_window_s}"
@@ -108,7 +124,7 @@ def compared(case: Case) -> tuple[list[Row], list[Row]]:
     comparison = compare(ConfigParts(case.overrides, settings.planners), settings)
     episodes = [{**case.labels, **episode_row(e)} for e in comparison.episodes]
     windows: list[Row] = []
-    for policy in settings.planners:
+    for policy in settings.planners if by_window else ():
         found = [windows_of(episode) for episode in comparison.of(policy)]
         windows += [{**case.labels, "policy": policy, **entry} for entry in over_seeds(found)]
     return episodes, windows
@@ -253,12 +269,13 @@ def run_study(study: Study, overrides: Sequence[str]) -> Path:
     with whole_folder(output_folder(study, found)) as folder:
         for number, case in enumerate(found, start=1):
             print(f"{study.name} {number}/{len(found)}: {case.labels}", file=sys.stderr)
-            of_case = compared(case)
+            of_case = compared(case, by_window=study.by_window)
             episodes += of_case[0]
             windows += of_case[1]
-        table = markdown(summary(episodes, list(study.labels)))
+        table = markdown(summary(episodes, study.columns))
         replace_text(folder.path / EPISODES, csv_text(episodes))
-        replace_text(folder.path / WINDOWS, csv_text(windows))
+        if study.by_window:
+            replace_text(folder.path / WINDOWS, csv_text(windows))
         replace_text(folder.path / "table.md", table)
     print(table)
     print(folder.final)

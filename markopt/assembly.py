@@ -55,6 +55,10 @@ def compare_settings(config: DictConfig) -> CompareSettings:
     )
 
 
+DRAW_OF_TUNING = 10_007
+"""What is added to the seed of a drawn load that policies are tuned on."""
+
+
 def _tune_seeds(section: DictConfig) -> tuple[int, ...] | None:
     from omegaconf import ListConfig
 
@@ -190,10 +194,16 @@ class ConfigParts:
         self._scenes: dict[Span, Scene] = {}
 
     def scene(self, seed: int, span: Span = "judged") -> Scene:
-        """Return the scene of a seed on the judged span, or on the last of the history."""
+        """Return the scene of a seed on the judged span, or on that of the history for tuning.
+
+        A load that is drawn and has no place in time is tuned on a draw that no judging sees.
+        """
         if span not in self._scenes:
             self._scenes[span] = self._make_scene(span)
-        return dataclasses.replace(self._scenes[span], seed=check_seed(seed))
+        check_seed(seed)
+        if span != "judged" and "start_s" not in self.base.workload:
+            seed += DRAW_OF_TUNING
+        return dataclasses.replace(self._scenes[span], seed=seed)
 
     def _make_scene(self, span: Span) -> Scene:
         from markopt import capacity, catalog
@@ -204,7 +214,7 @@ class ConfigParts:
         clouds = SimulatedClouds(_simulated(instantiate(config.cloud, "cloud")))
         workload = self._workload(span)
         if span != "judged":
-            clouds = clouds.earlier(float(config.compare.tune_s))
+            clouds = clouds.earlier(self._tuning_span_s()[0])
         selection = instantiate(config.catalog, "catalog")
         prices = catalog.load_catalog(selection.catalog)
         book = catalog.load_profiles(selection.profiles)
@@ -212,6 +222,9 @@ class ConfigParts:
         offers = capacity.build_offers(service, prices, profiles, selection)
         offers = clouds.expected_offers(offers, workload)
         function = capacity.build_function(service, prices, profiles, selection)
+        ratio = selection.function_price_ratio
+        if function is not None and ratio is not None:
+            function = capacity.at_price_ratio(function, offers, ratio)
         with late_bar("Calibrating capacities", len({o.instance_type for o in offers})) as bar:
             required = capacity.calibrate(offers, service.slo, progress=bar.over)
         return Scene(
@@ -233,25 +246,31 @@ class ConfigParts:
         judged: Workload = instantiate(section, "workload").build()
         if span == "judged":
             return judged
-        tune_s = float(self.base.compare.tune_s)
+        earlier_s, tune_s = self._tuning_span_s()
         history_s = judged.start_s - judged.history.start_s
-        if not 0.0 < tune_s < history_s:
+        if not 0.0 < tune_s <= earlier_s < history_s:
             raise ConfigError(
-                f"compare.tune_s: must be positive and shorter than the history ({history_s:g} s), "
-                f"so that the rest can be learnt from, got {tune_s:g}"
+                f"compare.tune_s: must be positive, at most compare.tune_earlier_s, and both "
+                f"shorter than the history ({history_s:g} s), so that the rest can be learnt from, "
+                f"got {tune_s:g} and {earlier_s:g}"
             )
-        if "start_s" not in section:
+        if "evaluate_s" not in section:
             raise ConfigError(
-                f"--at-equal-slo: needs a workload with 'start_s', such as a trace; "
+                f"--at-equal-slo: needs a workload with 'evaluate_s', such as a trace; "
                 f"{section['_target_']} has none"
             )
-        shifted = {
-            "start_s": judged.start_s - tune_s,
-            "evaluate_s": tune_s,
-            "history_s": history_s - tune_s,
-        }
+        shifted = {"evaluate_s": tune_s, "history_s": history_s - earlier_s}
+        if "start_s" in section:
+            shifted["start_s"] = judged.start_s - earlier_s
         earlier: Workload = instantiate(OmegaConf.merge(section, shifted), "workload").build()
         return earlier
+
+    def _tuning_span_s(self) -> tuple[float, float]:
+        """Return how much before the judged span tuning begins, and how long it lasts."""
+        compare = self.base.compare
+        tune_s = float(compare.tune_s)
+        earlier_s = compare.tune_earlier_s
+        return tune_s if earlier_s is None else float(earlier_s), tune_s
 
     def forecaster(self) -> Forecaster:
         """Return a forecaster that has not been fitted."""

@@ -67,7 +67,7 @@ def composable(
     document = read_config_file(path, required)
     text = (shipped_folder("conf") / f"{CONFIG_NAME}.yaml").read_text(encoding="utf-8")
     shipped = yaml.safe_load(text)
-    rest = {key: shipped[key] for key in optional if key not in document}
+    rest = {key: shipped[key] for key in optional if key not in document and key in shipped}
     with tempfile.TemporaryDirectory() as folder:
         whole = yaml.safe_dump({**document, **rest}, sort_keys=False)
         (Path(folder) / f"{CONFIG_NAME}.yaml").write_text(whole, encoding="utf-8")

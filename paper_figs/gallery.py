@@ -84,14 +84,15 @@ class Figure:
 
 
 def figures() -> list[Figure]:
-    """Return every figure of the folder, in the gallery's order."""
+    """Return every figure of the folder that has committed tables, in the gallery's order."""
     found = []
     for path in sorted(HERE.glob("*.py")):
         text = path.read_text(encoding="utf-8")
         if "\nENTRIES = {" not in text:
             continue
         script = importlib.import_module(path.stem)
-        found += [Figure(name, script, entry) for name, entry in script.ENTRIES.items()]
+        made = [Figure(name, script, entry) for name, entry in script.ENTRIES.items()]
+        found += [figure for figure in made if figure.source.exists()]
     places = {name: at for at, name in enumerate(ORDER)}
     return sorted(found, key=lambda figure: (places.get(figure.name, len(ORDER)), figure.name))
 

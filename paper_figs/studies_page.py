@@ -196,11 +196,14 @@ def both_orders(rows: Sequence[Row]) -> str:
 def planners(folder: Path) -> list[Cells]:
     """Return the table of planners, its head first."""
     rows = read_rows(folder / "runs.csv")
+    differences = read_rows(folder / "differences.csv")
     head = ["service", "policy", "tuned to", "cost USD", "over bound", "against greedy"]
+    head += ["by hours", "against mark"]
     table = [[*head, "attainment", "worst window", "promised", "violated", "short", "on Lambda"]]
     for service, purchase in dict.fromkeys((row["service"], row["purchase"]) for row in rows):
         of_case = chosen(rows, service=service, purchase=purchase)
-        reference = chosen(of_case, policy="greedy")
+        reference, mark = (chosen(of_case, policy=name) for name in ("greedy", "mark"))
+        pairs = chosen(differences, service=service, purchase=purchase, reference="greedy")
         for at, policy in enumerate(distinct(of_case, "policy")):
             found = chosen(of_case, policy=policy)
             promised = found[0]["promised"]
@@ -214,6 +217,8 @@ def planners(folder: Path) -> list[Cells]:
                     cost(found, reference)[0],
                     f"{over.mean():.3f}",
                     cost(found, reference)[1],
+                    "".join(by_hours(pair) for pair in chosen(pairs, policy=policy)),
+                    cost(found, mark)[1],
                     f"{values(found, 'attainment', 100.0).mean():.2f} %",
                     f"{worst:.2f} %",
                     f"{100.0 * float(promised):.0f} %" if promised else "",
@@ -223,6 +228,12 @@ def planners(folder: Path) -> list[Cells]:
                 ]
             )
     return table
+
+
+def by_hours(difference: Row) -> str:
+    """Return the 95 % interval of a paired difference, the day's hours drawn again."""
+    low, high = (float(difference[f"hours_{end}"]) for end in ("low", "high"))
+    return f"{low:.1f} to {high:.1f} %"
 
 
 def saving(row: Row) -> str:

@@ -13,8 +13,10 @@ import pytest
 import yaml
 
 from markopt import __version__
+from markopt.assembly import ConfigParts
 from markopt.cli import main
 from markopt.core.documents import plan_from_json, problem_from_json, problem_to_json
+from markopt.errors import ConfigError
 from markopt.planning import Greedy, Program, evaluate_plan
 from markopt.resources import shipped_folder
 from tests.evaluation.fluid import small_problem
@@ -112,6 +114,28 @@ def test_compare_at_equal_slo_tunes_on_the_history(here):
     assert len(tuned["greedy"]["trials"]) > 2
     config = yaml.safe_load((here / "out/episodes/greedy-seed0/config.yaml").read_text())
     assert config["planner"][Greedy.KNOB] == tuned["greedy"]["value"]
+
+
+def test_knobs_can_be_tuned_on_the_same_time_of_an_earlier_day(here):
+    spans = ["compare.tune_s=600", "compare.tune_earlier_s=1200"]
+    parts = ConfigParts([*SMALL, *spans], ["greedy"])
+    judged, tuned = parts.scene(0).workload, parts.scene(0, "tuning").workload
+    assert (tuned.start_s, tuned.end_s) == (judged.start_s - 1200.0, judged.start_s - 600.0)
+    assert tuned.history.end_s == tuned.start_s
+    with pytest.raises(ConfigError, match=r"at most compare\.tune_earlier_s"):
+        ConfigParts([*SMALL, "compare.tune_s=600", "compare.tune_earlier_s=300"], ["greedy"]).scene(
+            0, "tuning"
+        )
+
+
+def test_a_drawn_load_is_tuned_on_a_draw_that_no_judging_sees(here):
+    overrides = ["workload=poisson", "workload.history_s=7200", "compare.tune_s=600"]
+    rest = [text for text in SMALL if not text.startswith("workload.")]
+    parts = ConfigParts([*rest, *overrides], ["greedy"])
+    judged, tuned = parts.scene(3), parts.scene(3, "tuning")
+    assert judged.seed == 3
+    assert tuned.seed not in range(1000)
+    assert tuned.workload.end_s - tuned.workload.start_s == 600.0
 
 
 def test_a_fair_comparison_tunes_what_it_is_told_and_says_how_sure_it_is(here, capsys):

@@ -163,10 +163,13 @@ def test_the_demo_compares_the_five_policies_of_the_makefile():
 LIVE = ("live", "twin")
 """What runs on the local back end is run by tests/test_live.py."""
 
+COMMON_GROUND = "ablation"
+"""What the ablations share, which tests/test_ablations.py runs with each of them."""
+
 COMPARED = [
     option
     for option in options("experiment")
-    if option not in LIVE and not compose([f"experiment={option}"]).sweep
+    if option not in (*LIVE, COMMON_GROUND) and not compose([f"experiment={option}"]).sweep
 ]
 """What sweeps more than policies and seeds is run by tests/test_studies.py."""
 

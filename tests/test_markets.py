@@ -98,6 +98,8 @@ def test_knobs_are_tuned_on_an_earlier_part_of_the_record(here):
     parts = ConfigParts([*WORLD, *RECORDED, "compare.tune_s=600"])
     assert parts.scene(0).cloud.settings.market.offset_s == 18000.0
     assert parts.scene(0, "history").cloud.settings.market.offset_s == 17400.0
+    parts = ConfigParts([*WORLD, *RECORDED, "compare.tune_s=600", "compare.tune_earlier_s=1200"])
+    assert parts.scene(0, "history").cloud.settings.market.offset_s == 16800.0
 
 
 @pytest.mark.parametrize(

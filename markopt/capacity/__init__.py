@@ -22,6 +22,7 @@ from markopt.capacity.fleet_factor import (
 )
 from markopt.capacity.offers import (
     OfferSelection,
+    at_price_ratio,
     best_saturation_rps,
     build_function,
     build_offers,
@@ -33,6 +34,7 @@ __all__ = [
     "CalibrationSettings",
     "Fleet",
     "OfferSelection",
+    "at_price_ratio",
     "attainment",
     "best_batching",
     "best_saturation_rps",

@@ -49,6 +49,8 @@ class OfferSelection:
             environment and idle time-out) or as ``provisioned`` concurrency at its list price.
         launch_delay_s: overrides the catalogue's launch delay, None keeps it.
         interruption_per_h: overrides the catalogue's spot hazard, None keeps it.
+        function_price_ratio: what a request costs on functions as a multiple of the cheapest
+            offer's price per request at saturation, to ask "what if"; None keeps the list price.
 
     Raises:
         ConfigError: a value is not one of those allowed.
@@ -65,6 +67,7 @@ class OfferSelection:
     warm_up: Literal["invocations", "provisioned"] = "invocations"
     launch_delay_s: float | None = None
     interruption_per_h: float | None = None
+    function_price_ratio: float | None = None
 
     def __post_init__(self) -> None:
         options = [option.value for option in PurchaseOption]
@@ -88,6 +91,9 @@ class OfferSelection:
             value = getattr(self, key)
             if value is not None and not value >= 0.0:
                 raise ConfigError(f"catalog.{key}: must not be negative, got {value}")
+        ratio = self.function_price_ratio
+        if ratio is not None and not ratio > 0.0:
+            raise ConfigError(f"catalog.function_price_ratio: must be positive, got {ratio}")
 
     def _check_maximum_prices(self) -> None:
         shares = self.maximum_prices
@@ -356,6 +362,23 @@ def function_offer(
         function,
         warm_price_usd_per_s=call_usd / function.idle_timeout_s,
         warm_use_price_usd_per_gb_s=None,
+    )
+
+
+def at_price_ratio(function: FunctionOffer, offers: Sequence[Offer], ratio: float) -> FunctionOffer:
+    """Return the function at ``ratio`` times the cheapest offer's price per request at saturation.
+
+    All its prices change by one factor: of use, of invocations and of warm environments.
+    """
+    instance_usd = min(offer.price_usd_per_s / offer.saturation_rps for offer in offers)
+    factor = ratio * instance_usd / function.price_usd_per_request
+    warm_use_usd = function.warm_use_price_usd_per_gb_s
+    return replace(
+        function,
+        price_usd_per_gb_s=factor * function.price_usd_per_gb_s,
+        price_usd_per_invocation=factor * function.price_usd_per_invocation,
+        warm_price_usd_per_s=factor * function.warm_price_usd_per_s,
+        warm_use_price_usd_per_gb_s=None if warm_use_usd is None else factor * warm_use_usd,
     )
 
 

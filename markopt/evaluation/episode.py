@@ -27,7 +27,7 @@ from markopt.evaluation.memory import release_free_memory
 from markopt.evaluation.outcome import EpisodeResult
 from markopt.evaluation.seeds import generator, seed_sequence
 from markopt.evaluation.tape import ForecastTape, RecordedForecaster, record_tape
-from markopt.forecasting.protocol import Forecaster
+from markopt.forecasting.protocol import Forecaster, Foreseeing
 from markopt.planning.protocol import Planner
 from markopt.workload.protocol import Workload
 
@@ -155,11 +155,9 @@ def set_conditions(scene: Scene, *, bound: bool = True) -> Conditions:
 def fit_forecaster(forecaster: Forecaster, scene: Scene, conditions: Conditions) -> Forecaster:
     """Return the forecaster, fitted to the scene's history.
 
-    An ``Oracle``, the one forecaster that may know them, is handed the realized rates first.
+    An oracle, as the one kind that may know them, is handed the realized rates first.
     """
-    from markopt.forecasting import Oracle
-
-    if isinstance(forecaster, Oracle):
+    if isinstance(forecaster, Foreseeing):
         forecaster = forecaster.with_rates(conditions.realized)
     return forecaster.fit(scene.workload.history)
 

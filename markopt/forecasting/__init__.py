@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from markopt.forecasting.lstm import Lstm
     from markopt.forecasting.mark_lstm import MarkLstm
     from markopt.forecasting.oracle import Oracle
+    from markopt.forecasting.oracle_with_error import OracleWithError
     from markopt.forecasting.recurring_surges import RecurringSurges
     from markopt.forecasting.seasonal_naive import SeasonalNaive
     from markopt.forecasting.statsforecast_models import StatsForecast
@@ -43,6 +44,7 @@ __all__ = [
     "Lstm",
     "MarkLstm",
     "Oracle",
+    "OracleWithError",
     "RecurringSurges",
     "SeasonalNaive",
     "StatsForecast",
@@ -62,6 +64,7 @@ _MODULE_OF = {
     "Lstm": "lstm",
     "MarkLstm": "mark_lstm",
     "Oracle": "oracle",
+    "OracleWithError": "oracle_with_error",
     "RecurringSurges": "recurring_surges",
     "SeasonalNaive": "seasonal_naive",
     "StatsForecast": "statsforecast_models",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -26,4 +26,13 @@ class Forecaster(Protocol):
 
     def forecast(self, horizon: int, samples: int, rng: np.random.Generator) -> Forecast:
         """Return ``samples`` joint paths of the next ``horizon`` intervals."""
+        ...
+
+
+@runtime_checkable
+class Foreseeing(Protocol):
+    """A forecaster that is told the future, for bounds and ablations: an oracle."""
+
+    def with_rates(self, rates: RateSeries) -> Forecaster:
+        """Return such a forecaster that knows the realised rates."""
         ...

@@ -8,6 +8,7 @@ import pytest
 
 from markopt.capacity import (
     OfferSelection,
+    at_price_ratio,
     best_saturation_rps,
     build_function,
     build_offers,
@@ -225,6 +226,7 @@ def test_the_best_batching_is_found_once_and_then_read_from_the_cache(
         ("batching", "worst", "expected 'best', 'mark' or 'none'"),
         ("launch_delay_s", -1.0, "must not be negative"),
         ("interruption_per_h", float("nan"), "must not be negative"),
+        ("function_price_ratio", 0.0, "must be positive"),
     ],
 )
 def test_a_selection_out_of_range_is_an_error_that_names_the_key(
@@ -266,6 +268,25 @@ def test_warm_up_by_invocations_costs_one_billing_step_per_idle_time_out(
     assert replace(called, **warm) == kept
     with pytest.raises(ConfigError, match=r"catalog\.warm_up"):
         OfferSelection(warm_up="never")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("warm_up", ["invocations", "provisioned"])
+def test_a_price_ratio_scales_every_price_of_the_function(
+    catalog: Catalog, profiles: dict[str, Profile], warm_up: str
+) -> None:
+    selection = OfferSelection(warm_up=warm_up)  # type: ignore[arg-type]
+    function = build_function(SERVICE, catalog, profiles, selection)
+    offers = build_offers(SERVICE, catalog, profiles, selection)
+    assert function is not None
+    changed = at_price_ratio(function, offers, 4.0)
+    cheapest_usd = min(offer.price_usd_per_s / offer.saturation_rps for offer in offers)
+    assert changed.price_usd_per_request == pytest.approx(4.0 * cheapest_usd)
+    factor = changed.price_usd_per_request / function.price_usd_per_request
+    assert changed.warm_price_usd_per_s == pytest.approx(factor * function.warm_price_usd_per_s)
+    assert changed.provisioned_price_usd_per_gb_s == pytest.approx(
+        factor * function.provisioned_price_usd_per_gb_s
+    )
+    assert changed.service_time_s == function.service_time_s
 
 
 def test_the_fastest_function_is_chosen_where_none_is_in_time(

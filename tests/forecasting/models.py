@@ -22,6 +22,7 @@ from markopt.forecasting import (
     Lstm,
     MarkLstm,
     Oracle,
+    OracleWithError,
     RecurringSurges,
     SeasonalNaive,
     StatsForecast,
@@ -83,6 +84,7 @@ MAKERS: dict[str, Callable[[RateSeries, Path], Forecaster]] = {
     ),
     "lstm": lambda rates, folder: small_lstm(folder),
     "oracle": lambda rates, folder: Oracle(rates),
+    "oracle_with_error": lambda rates, folder: OracleWithError(0.2, rates=rates),
     "drift": lambda rates, folder: Drift(1800.0, errors_s=14400.0),
     "ewma": lambda rates, folder: Ewma(120.0, errors_s=14400.0),
     "holt_winters": lambda rates, folder: HoltWinters(

@@ -18,7 +18,7 @@ from tests.forecasting.models import HISTORY, INTERVAL_S, MAKERS, burst_series, 
 
 HORIZON = 6
 SAMPLES = 25
-HONEST = sorted(set(MAKERS) - {"oracle"})
+HONEST = sorted(set(MAKERS) - {"oracle", "oracle_with_error"})
 EVERY = sorted(MAKERS)
 
 

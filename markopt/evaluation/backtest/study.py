@@ -11,7 +11,7 @@ from markopt.evaluation.backtest.measures import Measures
 from markopt.evaluation.backtest.rolling import Clock, roll
 from markopt.evaluation.backtest.settings import BacktestSettings
 from markopt.evaluation.progress import late_bar
-from markopt.forecasting.protocol import Forecaster
+from markopt.forecasting.protocol import Forecaster, Foreseeing
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,5 @@ def backtest(
 
 
 def _with_future(forecaster: Forecaster, load: Load) -> Forecaster:
-    """Hand the oracle, the one forecaster that may know them, the realised rates."""
-    from markopt.forecasting import Oracle
-
-    return forecaster.with_rates(load.series) if isinstance(forecaster, Oracle) else forecaster
+    """Hand an oracle, as the one kind that may know them, the realised rates."""
+    return forecaster.with_rates(load.series) if isinstance(forecaster, Foreseeing) else forecaster

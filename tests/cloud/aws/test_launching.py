@@ -137,6 +137,17 @@ def test_another_decision_of_the_same_size_launches_again(moto_url: str, name: s
         assert len(alive(moto_url, name)) == 4
 
 
+def test_a_decision_that_comes_back_with_other_counts_launches_nothing_more(
+    moto_url: str, name: str
+) -> None:
+    """EC2 refuses a token with other arguments: one decision is one launch, whatever is asked."""
+    with proxied(moto_url, Faults(hidden_looks=9)) as proxy:
+        open_backend(proxy.url, name).apply(Actions("d", launch={ON_DEMAND.name: 2}))
+        report = open_backend(proxy.url, name).apply(Actions("d", launch={ON_DEMAND.name: 3}))
+        assert "IdempotentParameterMismatch" in report.refused[0]
+        assert len(alive(moto_url, name)) == 2
+
+
 def test_short_capacity_gives_what_there_is_and_names_the_offer(moto_url: str, name: str) -> None:
     with proxied(moto_url, Faults(capacity={"c5.large": 3, "c5.xlarge": 0})) as proxy:
         backend = open_backend(proxy.url, name, whole_launches=False)
