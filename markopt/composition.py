@@ -48,6 +48,14 @@ OTHER_KEYS = (
 """What else a configuration may say: where results go, how things are compared."""
 
 
+PLUGINS = {
+    "hydra/launcher": "basic, joblib, and with pip install 'markopt[cluster]' ray, slurm, "
+    "submitit_local, submitit_slurm",
+    "hydra/sweeper": "basic, and with pip install 'markopt[tuning]' optuna",
+}
+"""What there is of groups that Hydra's plug-ins fill."""
+
+
 @dataclass(frozen=True, eq=False)
 class Composed:
     """A configuration, and the option that was chosen of the group ``planner`` (None: no group).
@@ -314,6 +322,8 @@ def _explain(error: Exception, overrides: Sequence[str], config_file: Path | Non
     missing = getattr(error, "missing_cfg_file", None)
     if isinstance(error, MissingConfigException) and missing:
         group, _, option = missing.rpartition("/")
+        if group in PLUGINS:
+            return f"{group}={option}: no such option; options: {PLUGINS[group]}"
         known = options(group) if group else []
         return f"{group}={option}: no such option{_close(option, known)}; options: {_list(known)}"
     for text in overrides:

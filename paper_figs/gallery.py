@@ -33,6 +33,8 @@ ORDER = (
     "characterization_inception_bn",
     "characterization_inception_v3",
     "spot_fits",
+    "twin",
+    "live",
     "promises",
     "planner_speed",
     "engine_speed",

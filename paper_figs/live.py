@@ -15,6 +15,7 @@ from figure_style import (
     DASHES,
     LIMIT,
     PALETTE,
+    Entry,
     Row,
     main,
     read_rows,
@@ -22,6 +23,15 @@ from figure_style import (
     values,
 )
 from matplotlib import pyplot as plt
+
+ENTRIES = {
+    "live": Entry(
+        "Ten minutes with real processes",
+        "experiments/results/live",
+        "live.md",
+        "make study NAME=live",
+    )
+}
 
 
 def draw(folder: Path) -> Any:

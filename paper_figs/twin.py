@@ -15,6 +15,7 @@ from figure_style import (
     DASHES,
     LIMIT,
     PALETTE,
+    Entry,
     chosen,
     distinct,
     legend_below,
@@ -24,6 +25,14 @@ from figure_style import (
 )
 from matplotlib import pyplot as plt
 
+ENTRIES = {
+    "twin": Entry(
+        "Does the simulation predict what real servers do?",
+        "experiments/results/twin",
+        "live.md",
+        "make study NAME=twin",
+    )
+}
 NAMES = {"stand_in": "stand-ins", "model": "real model servers"}
 LINES = (
     ("predicted_ms", "simulated", PALETTE[0], DASHES[1]),
@@ -62,6 +71,9 @@ def draw(folder: Path) -> Any:
         above.set_xlabel("Response time, ms (dotted: RT_max)")
         below.plot(values(rows, "lateness_ms"), levels, color=PALETTE[6])
         below.set_xscale("log")
+        below.set_xlim(0.1, 100.0)
+        below.set_xticks([0.1, 1.0, 10.0, 100.0], ["0.1", "1", "10", "100"])
+        below.set_xticks([], minor=True)
         below.set_ylim(0.0, 100.0)
         below.set_xlabel("Lateness of the load generator, ms")
     grid[0, 0].set_ylabel("Requests, %")

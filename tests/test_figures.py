@@ -25,6 +25,8 @@ NAMES = (
     "characterization_inception_bn",
     "characterization_inception_v3",
     "spot_fits",
+    "twin",
+    "live",
     "promises",
     "planner_speed",
     "engine_speed",
