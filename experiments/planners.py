@@ -7,7 +7,8 @@ tuned with the first seed on the whole day before, by a forecaster that has lear
 before it, and judged on a day that no tuning has seen, with every seed.
 
 Every run's row is kept as it comes in ``results/planners.unfinished``; a study that was cut off
-goes on from there, with the rows of the same code and configuration. ``results/planners`` then gets
+goes on from there, with the rows of the same code and configuration; they go when all of it is
+done, and stay when only some cases, policies or seeds were asked for. ``results/planners`` gets
 a row per judged run, the paired differences, the bills by hour, a row per tuning trial, and the
 table; ``paper_figs/planners.py`` draws the figure.
 
@@ -208,10 +209,25 @@ def run(
         replace_text(folder.path / HOURS, csv_text(hour_rows(rows)))
         replace_text(folder.path / TRIALS, csv_text(trials))
         replace_text(folder.path / TABLE, table)
-    shutil.rmtree(unfinished)
+    if covers(found, cases(STUDY, [])):
+        shutil.rmtree(unfinished)
+    else:
+        print(f"{STUDY.name}: part of the study; rows stay in {unfinished}", file=sys.stderr)
     print(table)
     print(folder.final)
     return folder.final
+
+
+def covers(found: Sequence[Case], whole: Sequence[Case]) -> bool:
+    """Return whether cases, policies and seeds hold those of the whole study."""
+    of = {tuple(case.labels.values()): compare_settings(case.config) for case in found}
+    for case in whole:
+        own, all_of_it = of.get(tuple(case.labels.values())), compare_settings(case.config)
+        if own is None or not set(own.planners) >= set(all_of_it.planners):
+            return False
+        if not set(own.seeds) >= set(all_of_it.seeds):
+            return False
+    return True
 
 
 def without(rows: Sequence[Row], column: str) -> list[Row]:
