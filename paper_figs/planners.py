@@ -143,9 +143,9 @@ def caption(folder: Path) -> str:
         f"the program costs {level[0]:+.1f} ± {level[1]:.1f} % against greedy on the same sample "
         f"paths on demand and {spot[0]:+.1f} ± {spot[1]:.1f} % with spot, MArk's point forecast "
         f"{mark[0]:+.0f} ± {mark[1]:.0f} % on demand; on Inception-BN, whose functions are far too "
-        f"dear to weigh, the program {other[0]:+.1f} ± {other[1]:.1f} % on demand. Bars are 95 % intervals over three seeds, "
-        "open marks miss the SLO with some seed, colors tell MArk, greedy and program; below: what "
-        "the program has saved against greedy as the day goes on."
+        f"dear to weigh, the program {other[0]:+.1f} ± {other[1]:.1f} % on demand. Bars are 95 % "
+        "intervals over three seeds, open marks miss the SLO with some seed, colors tell MArk, "
+        "greedy and program; below: what the program has saved against greedy as the day goes on."
     )
 
 
