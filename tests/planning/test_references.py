@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from markopt.core import Problem, PurchaseOption
+from markopt.core.documents import problem_from_json
 from markopt.errors import ConfigError, Infeasible
 from markopt.planning import CvxpyProgram, Greedy, PulpProgram
 from markopt.planning.program.terms import Diversification, LargestChange
@@ -101,6 +103,15 @@ def test_a_solver_that_is_not_there_or_gets_no_time_leaves_it_to_greedy(
     plan = PulpProgram().plan(two_pools(1))
     assert plan.rung == "greedy"
     assert "needs the solver 'cbc'" in plan.reason
+
+
+@pytest.mark.parametrize("make", [CvxpyProgram, PulpProgram])
+def test_no_zeros_of_a_solver_out_of_time_pass_for_a_plan(make: type) -> None:
+    saved = Path(__file__).parent.parent / "data" / "problem_spot_heavy.json"
+    given = problem_from_json(saved.read_text(encoding="utf-8"))
+    plan = make(time_limit_s=1e-4).plan(given)
+    assert plan.rung == "greedy"
+    assert plan.targets[:, 0].sum() > 0.0
 
 
 @pytest.mark.parametrize("make", REFERENCES)

@@ -122,12 +122,21 @@ class _Compiled:
             self._rounded = cvxpy.Problem(objective, [*model.constraints, *fixed])
 
     def whole(self, statement: Statement, options: dict[str, Any]) -> Solved:
-        """Solve in whole numbers."""
+        """Solve in whole numbers.
+
+        Raises:
+            SolverFailed: there is no solution, or none within the time limit.
+        """
+        from highspy import SolutionStatus
+
         cvxpy = self.model.cvxpy
         options = {"threads": 1, "random_seed": 0, "output_flag": False, **options}
         swallow_highs_banner()
         _run(self.problem, cvxpy.HIGHS, options)
         info = self.problem.solver_stats.extra_stats
+        if info.primal_solution_status != SolutionStatus.kSolutionStatusFeasible.value:
+            # At its time limit HiGHS hands cvxpy zeros where it has found nothing.
+            raise SolverFailed(f"cvxpy with HiGHS: no plan yet, '{self.problem.status}'")
         value = float(self.problem.value)
         bound = None
         if np.isfinite(info.mip_dual_bound):
