@@ -177,39 +177,56 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 
 
 def combinations(overrides: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Yield the overrides of every job of a sweep, in Hydra's order."""
-    choices: list[list[str]] = []
-    for text, override in zip(overrides, parse(overrides), strict=True):
-        if override.is_sweep_override():
-            try:
-                key = override.get_key_element()
-                values = [f"{key}={value}" for value in override.sweep_string_iterator()]
-            except AssertionError:
-                values = []  # a glob over a group: only Hydra's own sweeper can list it
-            choices.append(values)
-        else:
-            choices.append([text])
-    yield from itertools.product(*(values for values in choices if values))
+    """Yield the overrides of every job of a sweep, in Hydra's order.
+
+    Raises:
+        ConfigError: an override cannot be read, or an interval is given, which has no list.
+    """
+    pairs = zip(overrides, parse(overrides), strict=True)
+    yield from itertools.product(*(_values(text, override) for text, override in pairs))
+
+
+def _values(text: str, override: Override) -> list[str]:
+    """Return an override once for every value that it sweeps; as it is where it sweeps none."""
+    from hydra.core.override_parser.types import Glob
+    from hydra.errors import HydraException
+
+    if not override.is_sweep_override():
+        return [text]
+    value: Any = override.value()
+    key = override.get_key_element()
+    if isinstance(value, Glob):
+        known = options(override.key_or_group)
+        chosen = value.filter(known)
+        if not chosen:
+            raise ConfigError(f"{text}: no option matches; options: {_list(known)}")
+        return [f"{key}={option}" for option in chosen]
+    try:
+        return [f"{key}={element}" for element in override.sweep_string_iterator()]
+    except HydraException:
+        raise ConfigError(f"{text}: an interval needs a sweeper that chooses values") from None
 
 
 def representatives(overrides: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Yield the overrides of as many jobs as it takes to meet every mistake in names.
 
-    Which keys there are depends on the options of the groups alone, so every combination of those
-    is taken, with one value of each other key that is swept.
+    Which keys there are depends on the options of the groups and on values that have keys
+    themselves, so every combination of those is taken, with one value of each other key.
     """
     from hydra.core.override_parser.types import IntervalSweep
 
     groups = config_groups()
-    taken: list[str] = []
+    taken: list[list[str]] = []
     for text, override in zip(overrides, parse(overrides), strict=True):
-        if not override.is_sweep_override() or override.key_or_group in groups:
-            taken.append(text)
-        elif isinstance(interval := override.value(), IntervalSweep):
-            taken.append(f"{override.get_key_element()}={interval.start}")
-        else:
-            taken.append(next(combinations([text]))[0])
-    yield from combinations(taken)
+        if isinstance(interval := override.value(), IntervalSweep):
+            taken.append([f"{override.get_key_element()}={interval.start}"])
+            continue
+        values = _values(text, override)
+        if override.key_or_group not in groups:
+            plain = [value for value in values if "{" not in value]
+            values = [*plain[:1], *(value for value in values if "{" in value)]
+        taken.append(values)
+    yield from itertools.product(*taken)
 
 
 def split_lists(overrides: Sequence[str]) -> tuple[list[str], list[str] | None, list[str] | None]:
@@ -235,7 +252,7 @@ def take_lists(
         if key not in lists or override.package is not None or override.is_delete():
             rest.append(text)
         elif override.is_sweep_override():
-            lists[key] = list(override.sweep_string_iterator())
+            lists[key] = [value.partition("=")[2] for value in _values(text, override)]
         else:
             lists[key] = [str(override.value())]
     return rest, lists

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from markopt.cli import main
-from markopt.composition import combinations, compose, representatives
+from markopt.composition import combinations, compose, representatives, split_lists
 from tests.sweeps import BREAKING, SMALL, fake_slurm, markopt, write_trace
 
 
@@ -182,6 +182,9 @@ def test_every_launcher_composes(launcher, target):
         (["sweep.objective=fun"], ["sweep.objective", "penalized_cost", "'fun'"]),
         (["sweep.penalty=-1"], ["sweep.penalty", "-1"]),
         (["sweep.resume=7"], ["sweep.resume", "true or false", "7"]),
+        (["planner=glob(nope*)"], ["planner=glob(nope*)", "no option matches", "greedy"]),
+        (["planner.nope=1,2"], ["planner.nope", "no such key"]),
+        (["controller.guards={max_vcpus:1},{vcpus:1}"], ["controller.guards", "vcpus"]),
         (["--cfg", "job"], ["--cfg", "-m"]),
         (["seed=0,1", "planer=greedy"], ["planer", "'planner'"]),
     ],
@@ -195,6 +198,15 @@ def test_a_mistake_in_a_sweep_is_one_line_and_code_2(here, capsys, arguments, wo
     assert names(here) == before
 
 
+def test_a_pattern_stands_for_the_options_that_match_it(here, capsys):
+    rest = [text for text in SMALL if not text.startswith("planner=")]
+    assert main(["run", "-m", "output=out", *rest, "planner=glob(greedy_r*)"]) == 0
+    assert "1/1 done greedy_released-seed0" in capsys.readouterr().out
+    options = next(zip(*combinations(["planner=glob(greedy*,exclude=*_with_*)"]), strict=True))
+    assert options == ("planner=greedy", "planner=greedy_quantile", "planner=greedy_released")
+    assert split_lists(["planner=glob(greedy_r*)"]) == ([], ["greedy_released"], None)
+
+
 def test_mistakes_are_looked_for_in_every_option_and_one_value_of_each_other_key():
     given = ["planner=greedy,program", "seed=range(0,100)", "planner.headroom=interval(1,2)"]
     found = list(representatives([*given, "workload.scale=3"]))
@@ -203,3 +215,6 @@ def test_mistakes_are_looked_for_in_every_option_and_one_value_of_each_other_key
         ("seed=0", "planner.headroom=1.0", "workload.scale=3"),
     }
     assert len(list(combinations(given[:2]))) == 200
+    # Values with keys of their own can each have a wrong one.
+    mixed = list(representatives(["planner.risk=null,1,{a:1},{b:1}", "seed=0,1"]))
+    assert [job[0] for job in mixed] == [f"planner.risk={v}" for v in ("null", "{a:1}", "{b:1}")]
