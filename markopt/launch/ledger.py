@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -57,8 +57,13 @@ class Ledger:
 
     def entries(self) -> list[Entry]:
         """Return the entries of all jobs that have begun, those that ended first in front."""
-        found = [(path.stat().st_mtime_ns, path.name, path) for path in self._paths()]
-        return [_read(path) for *_, path in sorted(found)]
+        return list(self.besides(()).values())
+
+    def besides(self, known: Container[Path]) -> dict[Path, Entry]:
+        """Return the entries of all jobs that have begun, by file, but for files that are known."""
+        paths = [path for path in self._paths() if path not in known]
+        found = sorted((path.stat().st_mtime_ns, path.name, path) for path in paths)
+        return {path: _read(path) for *_, path in found}
 
     def lost(self) -> list[Entry]:
         """Return the jobs that have begun and not ended."""

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -25,7 +26,7 @@ class Watch:
     def __init__(self, ledger: Ledger, total: int | None) -> None:
         self.ledger = ledger
         self.total = total
-        self._seen: dict[tuple[str, ...], Entry] = {}
+        self._seen: dict[Path, Entry] = {}
         self._began = time.monotonic()
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -43,10 +44,10 @@ class Watch:
 
     def look(self) -> None:
         """Tell of the jobs that have ended since the last look."""
-        for entry in self.ledger.entries():
-            if entry.state == "begun" or entry.overrides in self._seen:
+        for path, entry in self.ledger.besides(self._seen).items():
+            if entry.state == "begun":
                 continue
-            self._seen[entry.overrides] = entry
+            self._seen[path] = entry
             if entry.state != "failed":  # those are listed at the end
                 self._tell(self._line(entry))
         if self._bar is not None and self._task is not None:
