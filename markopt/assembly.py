@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final, get_type_hints
 
 from markopt.annotations import fits, kind_of
-from markopt.composition import SECTIONS, compose, instantiate, parse
+from markopt.composition import SECTIONS, Composed, compose, instantiate, parse
 from markopt.core import Service
 from markopt.errors import ConfigError
 from markopt.evaluation.characterization import CharacterizeSettings, Option
@@ -167,7 +167,8 @@ def check_seed(seed: Any) -> int:
 class ConfigParts:
     """Makes the parts of episodes from overrides: one configuration per policy, all else equal.
 
-    What costs time (reading the trace, calibrating capacities) is done once and kept.
+    What costs time (reading the trace, calibrating capacities) is done once and kept. Overrides
+    that are ``composed`` already are not composed again for the one policy that they name.
 
     Raises:
         ConfigError: a policy is no option of the group ``planner``, or a key does not exist.
@@ -178,12 +179,12 @@ class ConfigParts:
         overrides: Sequence[str],
         planners: Sequence[str] | None = None,
         config_file: Path | None = None,
+        composed: Composed | None = None,
     ) -> None:
         self.policies: dict[str, DictConfig] = {}
         if planners is None:
-            composed = compose(overrides, config_file)
-            name = policy_name(composed.config, composed.planner_option)
-            self.policies[name] = composed.config
+            known = compose(overrides, config_file) if composed is None else composed
+            self.policies[policy_name(known.config, known.planner_option)] = known.config
         else:
             for name in planners:
                 try:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, final, get_type_hints
 
 from markopt.annotations import fits, kind_of
-from markopt.composition import compose, instantiate, parse
+from markopt.composition import Composed, compose, instantiate, parse
 from markopt.errors import ConfigError
 from markopt.evaluation.backtest import BacktestSettings, Load, measured_load
 from markopt.forecasting.protocol import Forecaster
@@ -49,7 +49,7 @@ class BacktestParts:
             setting does not exist for every one of them.
     """
 
-    def __init__(self, overrides: Sequence[str]) -> None:
+    def __init__(self, overrides: Sequence[str], composed: Composed | None = None) -> None:
         own_class = False
         for override in parse(overrides):
             key = override.key_or_group.partition("@")[0]
@@ -59,7 +59,7 @@ class BacktestParts:
                     f"{key}: markopt backtest does not depend on it; it takes "
                     f"{', '.join(BACKTEST_KEYS)}"
                 )
-        self.base: DictConfig = compose(overrides).config
+        self.base: DictConfig = (composed or compose(overrides)).config
         self.settings = backtest_settings(self.base)
         self._sections: dict[str, DictConfig] = {}
         for name in self.settings.forecasters:

@@ -61,14 +61,16 @@ class Composed:
     """A configuration, and the option that was chosen of the group ``planner`` (None: no group).
 
     ``sweep`` holds what the configuration itself sweeps (``hydra.sweeper.params``): values by key,
-    separated by commas, as an override states them. ``launcher`` is what starts a sweep's jobs,
-    ``trials`` how many a sweeper makes that chooses the values itself (None: all combinations).
+    separated by commas, as an override states them. ``sweeper`` is the class that lays out a
+    sweep's jobs, ``launcher`` what starts them, ``trials`` how many there are where the sweeper
+    chooses the values itself (None: all combinations).
     """
 
     config: DictConfig
     planner_option: str | None
     sweep: Mapping[str, str] = field(default_factory=dict)
     launcher: str = "basic"
+    sweeper: str = ""
     trials: int | None = None
 
 
@@ -85,7 +87,6 @@ def compose(overrides: Sequence[str], config_file: Path | None = None) -> Compos
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
-    from omegaconf import open_dict
     from omegaconf.errors import OmegaConfBaseException
 
     _check_options(overrides)
@@ -101,11 +102,25 @@ def compose(overrides: Sequence[str], config_file: Path | None = None) -> Compos
         raise ConfigError(_explain(error, overrides, config_file)) from None
     finally:
         GlobalHydra.instance().hydra = running
-    choices, trials = config.hydra.runtime.choices, config.hydra.sweeper.get("n_trials")
+    return checked(config, config.hydra, overrides)
+
+
+def checked(config: DictConfig, hydra: Any, overrides: Sequence[str]) -> Composed:
+    """Return what Hydra composed of the overrides, with what it says of itself apart.
+
+    ``hydra`` is what it says. ``config`` is changed: what no episode follows from is dropped.
+
+    Raises:
+        ConfigError: a key is missing or unknown.
+    """
+    from omegaconf import open_dict
+
+    choices, trials = hydra.runtime.choices, hydra.sweeper.get("n_trials")
     option, launcher = choices.get("planner"), str(choices.get("hydra/launcher"))
-    sweep = {str(key): str(values) for key, values in (config.hydra.sweeper.params or {}).items()}
+    sweep = {str(key): str(values) for key, values in (hydra.sweeper.params or {}).items()}
+    sweeper = str(hydra.sweeper.get("_target_"))
     with open_dict(config):
-        del config["hydra"]
+        config.pop("hydra", None)
         _drop_settings_of_replaced_classes(config, overrides)
     missing = [key for key in SECTIONS if key not in config or config[key] is None]
     if missing:
@@ -114,7 +129,7 @@ def compose(overrides: Sequence[str], config_file: Path | None = None) -> Compos
     strange = [str(key) for key in config if key not in known]
     if strange:
         raise ConfigError(f"{strange[0]}: no such key or group{_close(strange[0], known)}")
-    return Composed(config, option, sweep, launcher, trials)
+    return Composed(config, option, sweep, launcher, sweeper, trials)
 
 
 def _drop_settings_of_replaced_classes(config: DictConfig, overrides: Sequence[str]) -> None:
@@ -130,7 +145,7 @@ def _drop_settings_of_replaced_classes(config: DictConfig, overrides: Sequence[s
     given = {override.key_or_group for override in parsed}
     for override in parsed:
         section, _, key = override.key_or_group.rpartition(".")
-        if key != "_target_" or not section or override.is_delete():
+        if key != "_target_" or not section or override.is_delete() or override.is_hydra_override():
             continue
         node = OmegaConf.select(config, section)
         try:

@@ -7,6 +7,7 @@ import pytest
 
 from markopt.cli import main
 from markopt.composition import combinations, compose, representatives, split_lists
+from markopt.launch.sweep import BASIC_SWEEPER
 from tests.sweeps import BREAKING, SMALL, fake_slurm, markopt, write_trace
 
 
@@ -22,6 +23,21 @@ def here(tmp_path, monkeypatch, cache):
     monkeypatch.setenv("MARKOPT_CACHE", str(cache))
     write_trace(tmp_path)
     return tmp_path
+
+
+COUNTING = """
+import os, sys
+
+
+def hook(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("conf/config.yaml"):
+        with os.fdopen(os.open("composed", os.O_WRONLY | os.O_CREAT | os.O_APPEND), "w") as file:
+            file.write("once\\n")
+
+
+sys.addaudithook(hook)
+"""
+"""Python reads this as ``sitecustomize`` in every process; each composition reads that file."""
 
 
 def names(folder):
@@ -122,6 +138,51 @@ def test_an_interrupted_sweep_keeps_what_is_finished_and_leaves_nothing_else(her
     assert names("out") == ["greedy-seed0,planner._target_=markopt.planning.Greedy"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "per_job"),
+    [
+        (["seed=range(0,4)"], 1),
+        (["seed=range(0,4)", "hydra/sweeper=basic"], 1),
+        (["seed=range(0,4)", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], 1),
+        (["seed=range(0,4)", f"hydra.sweeper._target_={BASIC_SWEEPER}"], 2),  # it checks each
+    ],
+    ids=["serial", "basic", "joblib", "class"],
+)
+def test_a_sweep_composes_each_job_once_and_makes_what_single_runs_make(here, arguments, per_job):
+    (here / "sitecustomize.py").write_text(COUNTING)
+    done = markopt(here, "run", "-m", "output=out", *SMALL, *arguments)
+    assert done.returncode == 0, done.stderr
+    count = len(Path("composed").read_text().splitlines())
+    first = 3  # before the first job: the check, and Hydra twice for the sweep as a whole
+    assert count == first + 4 * per_job
+    assert main(["run", "output=single", *SMALL, "seed=3"]) == 0
+    assert names("out") == [f"greedy-seed{seed}" for seed in range(4)]
+    swept = Path("out/greedy-seed3/summary.json")
+    assert swept.read_bytes() == Path("single/summary.json").read_bytes()
+
+
+def test_what_a_file_sweeps_by_itself_is_swept_and_checked_first(here, capsys):
+    assert main(["run", *SMALL, "--cfg", "job"]) == 0
+    plain = capsys.readouterr().out
+    Path("mine.yaml").write_text(f"{plain}hydra: {{sweeper: {{params: {{seed: '4,5'}}}}}}\n")
+    assert main(["run", "-m", "output=out", "--config-file", "mine.yaml"]) == 0
+    assert names("out") == ["greedy-seed4", "greedy-seed5"]
+    wrong = "{seed: '4,5', planner.nope: '1,2'}"
+    Path("mine.yaml").write_text(f"{plain}hydra: {{sweeper: {{params: {wrong}}}}}\n")
+    assert main(["run", "-m", "output=none", "--config-file", "mine.yaml"]) == 2
+    assert capsys.readouterr().err.startswith("markopt: planner.nope: no such key")
+    assert "none" not in names(here)
+
+
+def test_a_class_of_ones_own_in_a_sweep_makes_what_a_single_run_makes(here):
+    rest = [text for text in SMALL if not text.startswith("planner=")]
+    own = ["planner=program", "planner._target_=markopt.planning.Greedy"]
+    assert main(["run", "-m", "output=out", *rest, *own]) == 0
+    assert main(["run", "output=single", *rest, *own]) == 0
+    (swept,) = Path("out").glob("*/summary.json")
+    assert swept.read_bytes() == Path("single/summary.json").read_bytes()
+
+
 def test_a_ray_cluster_of_two_workers_gives_the_same_results(here):
     assert main(["run", "-m", "output=serial", *SMALL, "seed=0,1"]) == 0
     workers = ["hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2"]
@@ -184,6 +245,8 @@ def test_every_launcher_composes(launcher, target):
         (["sweep.resume=7"], ["sweep.resume", "true or false", "7"]),
         (["planner=glob(nope*)"], ["planner=glob(nope*)", "no option matches", "greedy"]),
         (["planner.nope=1,2"], ["planner.nope", "no such key"]),
+        (["cloud/market=drawn,nope"], ["cloud/market=nope", "no such option"]),
+        (["seed=0,1", "+strange=1"], ["strange", "no such key"]),
         (["controller.guards={max_vcpus:1},{vcpus:1}"], ["controller.guards", "vcpus"]),
         (["--cfg", "job"], ["--cfg", "-m"]),
         (["seed=0,1", "planer=greedy"], ["planer", "'planner'"]),

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from markopt.composition import take_lists
+from markopt.composition import Composed, take_lists
 from markopt.launch.display import show
 from markopt.launch.flags import split_flags
 from markopt.launch.folders import result_folder
@@ -47,11 +47,11 @@ class BacktestWork:
         ConfigError: a key or an option does not exist, or a value is out of range.
     """
 
-    def __init__(self, overrides: Sequence[str]) -> None:
+    def __init__(self, overrides: Sequence[str], composed: Composed | None = None) -> None:
         from markopt.assembly import check_seed
         from markopt.backtest_assembly import BacktestParts
 
-        self.parts = BacktestParts(overrides)
+        self.parts = BacktestParts(overrides, composed)
         self.base: DictConfig = self.parts.base
         self.seed = check_seed(self.base.seed)
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from markopt.composition import compose, take_lists
+from markopt.composition import Composed, compose, take_lists
 from markopt.launch.display import show
 from markopt.launch.flags import split_flags
 from markopt.launch.folders import result_folder
@@ -43,10 +43,10 @@ class CharacterizationWork:
         CatalogError: nothing on sale has a profile of the service.
     """
 
-    def __init__(self, overrides: Sequence[str]) -> None:
+    def __init__(self, overrides: Sequence[str], composed: Composed | None = None) -> None:
         from markopt.assembly import characterization_options, characterize_settings, check_seed
 
-        self.base: DictConfig = compose(overrides).config
+        self.base: DictConfig = (composed or compose(overrides)).config
         self.settings, self.seed = characterize_settings(self.base), check_seed(self.base.seed)
         self.service, self.rows = characterization_options(overrides, self.settings)
         self._overrides = tuple(overrides)

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from markopt.composition import compose, split_lists
+from markopt.composition import Composed, compose, split_lists
 from markopt.errors import ConfigError
 from markopt.launch.display import episode_title, show
 from markopt.launch.flags import split_flags
@@ -56,10 +56,10 @@ class ComparisonWork:
 
     stem = "comparison"
 
-    def __init__(self, overrides: Sequence[str]) -> None:
+    def __init__(self, overrides: Sequence[str], composed: Composed | None = None) -> None:
         from markopt.assembly import compare_settings
 
-        self.base: DictConfig = compose(overrides).config
+        self.base: DictConfig = (composed or compose(overrides)).config
         self.settings = compare_settings(self.base)
         for key, what in RUN_ALONE.items():
             if self.base.get(key) not in (None, False):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from markopt.assembly import ConfigParts
+    from markopt.composition import Composed
     from markopt.evaluation.outcome import EpisodeResult
 
 OPTIONS = ("save_problems_every", "regret_every", "attribute_loss", "record_requests")
@@ -59,10 +60,16 @@ class EpisodeWork:
         ConfigError: a key or an option does not exist, or a value is out of range.
     """
 
-    def __init__(self, overrides: Sequence[str], config_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        overrides: Sequence[str],
+        composed: Composed | None = None,
+        *,
+        config_file: Path | None = None,
+    ) -> None:
         from markopt.assembly import ConfigParts, check_seed
 
-        self.parts: ConfigParts = ConfigParts(overrides, config_file=config_file)
+        self.parts: ConfigParts = ConfigParts(overrides, config_file=config_file, composed=composed)
         self.policy = next(iter(self.parts.policies))
         self.seed = check_seed(self.parts.base.seed)
 

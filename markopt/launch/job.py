@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from markopt.composition import parse
+from markopt.composition import checked, parse
 from markopt.errors import DataError, MarkoptError
 from markopt.launch.ledger import Entry, Ledger
 from markopt.launch.objective import objective_settings
 from markopt.launch.results import Finished, finished_results
-from markopt.launch.work import Work
+from markopt.launch.work import Make
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -37,7 +37,7 @@ class SweepJob:
     go into the folder's name. ``finished`` is what lay below ``base`` when the sweep began.
     """
 
-    make: Callable[[Sequence[str]], Work]
+    make: Make
     named: frozenset[str]
     ledger: Ledger
     base: Path
@@ -53,17 +53,18 @@ class SweepJob:
         from hydra.core.hydra_config import HydraConfig
 
         overrides = list(HydraConfig.get().overrides.task)
-        entry = self.ledger.ended(overrides) or self.attempt(overrides)
+        entry = self.ledger.ended(overrides) or self.attempt(overrides, config)
         if objective_settings(config).objective is None:
             return None
         if entry.state == "failed":
             raise JobFailed(entry.text)
         return entry.objective[0] if len(entry.objective) == 1 else entry.objective
 
-    def attempt(self, overrides: Sequence[str]) -> Entry:
+    def attempt(self, overrides: Sequence[str], config: DictConfig | None = None) -> Entry:
         """Do the job of these overrides, or find it finished; note in the ledger what came of it.
 
-        A job's error ends that job alone.
+        ``config`` is what Hydra composed of them where this is a job of Hydra's; else they are
+        composed here. A job's error ends that job alone.
         """
         from markopt.evaluation.progress import without_bars
 
@@ -74,7 +75,7 @@ class SweepJob:
         self.ledger.write(entry)
         try:
             with without_bars():
-                entry = self._work(entry)
+                entry = self._work(entry, config)
         except MarkoptError as error:
             text = " ".join(str(error).split())
             entry = replace(entry, state="failed", text=text, exit_code=error.exit_code)
@@ -89,10 +90,13 @@ class SweepJob:
         self.ledger.write(entry)
         return entry
 
-    def _work(self, entry: Entry) -> Entry:
+    def _work(self, entry: Entry, config: DictConfig | None) -> Entry:
+        from hydra.core.hydra_config import HydraConfig
+
         from markopt.evaluation.provenance import FINGERPRINT, provenance
 
-        work = self.make(entry.overrides)
+        known = None if config is None else checked(config, HydraConfig.get(), entry.overrides)
+        work = self.make(entry.overrides, known)
         base = work.base
         settings = objective_settings(base)
         parent = self.base if base.output is None else Path(str(base.output)).absolute()
@@ -102,8 +106,8 @@ class SweepJob:
         entry = replace(entry, name=f"{work.stem}{suffix}")
         found = None
         if settings.resume:
-            known = self.finished if parent == self.base else finished_results(parent)
-            found = known.find(provenance(work.config)[FINGERPRINT], work.options)
+            results = self.finished if parent == self.base else finished_results(parent)
+            found = results.find(provenance(work.config)[FINGERPRINT], work.options)
         if found is not None:
             text = "finished before, by the same configuration, data and code"
             entry = replace(entry, state="skipped", name=found.name, text=text)

@@ -34,7 +34,7 @@ from markopt.launch.ledger import Entry, Ledger
 from markopt.launch.objective import objective_settings
 from markopt.launch.results import finished_results
 from markopt.launch.watch import watched
-from markopt.launch.work import Work
+from markopt.launch.work import Make
 
 QUIET = {
     "hydra/job_logging": "disabled",
@@ -57,6 +57,10 @@ RAY = {
 A sweep has a line per job of its own, and tries a job alone that took its worker down.
 """
 
+BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+CHECKED_BEFORE = "hydra_plugins.markopt_sweeper.CheckedBeforeSweeper"
+"""What takes the place of Hydra's own sweeper, which composes every job once more."""
+
 ONE_PROCESS_EACH = "submitit"
 """Launchers of this kind give every job a process of its own, whose end harms no other."""
 
@@ -72,7 +76,7 @@ def wants_sweep(flags: Sequence[str]) -> bool:
 def launch_sweep(
     flags: Sequence[str],
     overrides: Sequence[str],
-    make: Callable[[Sequence[str]], Work],
+    make: Make,
     *,
     known: set[str],
     config_file: Path | None = None,
@@ -105,8 +109,10 @@ def launch_sweep(
         given = {text.split("=", 1)[0] for text in arguments}
         if "hydra.sweep.dir" not in given:
             arguments.append(f"hydra.sweep.dir={scratch}")
+        told = {key.lstrip("+") for key in given}
+        if composed.sweeper == BASIC_SWEEPER and "hydra.sweeper._target_" not in told:
+            arguments.append(f"hydra.sweeper._target_={CHECKED_BEFORE}")
         if launcher == "ray":
-            told = {key.lstrip("+") for key in given}
             arguments += [f"++{key}={value}" for key, value in RAY.items() if key not in told]
         with watched(ledger, total):
             _launch_all(arguments, config_file, job, launcher)
@@ -150,19 +156,28 @@ def _nothing(_: Any) -> None:
 
 
 def _compose_all(overrides: Sequence[str], config_file: Path | None) -> Composed:
-    """Compose jobs with every option, so that a mistake shows before the first one runs."""
-    found = [compose(job, config_file) for job in representatives(overrides)]
-    return found[0]
+    """Compose a job of every kind, so that a mistake shows before the first one runs."""
+    jobs = list(representatives(overrides))
+    composed = compose(jobs.pop(0), config_file)
+    swept = _with_own_sweep(composed, overrides)
+    for job in jobs if len(swept) == len(overrides) else representatives(swept):
+        compose(job, config_file)
+    return composed
+
+
+def _with_own_sweep(composed: Composed, overrides: Sequence[str]) -> list[str]:
+    """Return what is swept by the configuration itself, then the overrides, which come first."""
+    given = {o.key_or_group for o in parse(overrides)}
+    params = [f"{key}={value}" for key, value in composed.sweep.items() if key not in given]
+    return [*params, *overrides]
 
 
 def _count(composed: Composed, overrides: Sequence[str]) -> int | None:
     """Return how many jobs there will be, None where the sweeper decides that."""
     if composed.trials is not None:
         return composed.trials
-    given = {o.key_or_group for o in parse(overrides)}
-    params = [f"{key}={value}" for key, value in composed.sweep.items() if key not in given]
     try:
-        return sum(1 for _ in combinations([*params, *overrides]))
+        return sum(1 for _ in combinations(_with_own_sweep(composed, overrides)))
     except ConfigError:
         return None
 

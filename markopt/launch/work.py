@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from omegaconf import DictConfig
     from rich.table import Table
+
+    from markopt.composition import Composed
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,5 +56,17 @@ class Work(Protocol):
 
         Raises:
             MarkoptError: a part is configured wrongly, or the load cannot be served.
+        """
+        ...
+
+
+class Make(Protocol):
+    """Turns overrides into work; composes them unless that is done."""
+
+    def __call__(self, overrides: Sequence[str], composed: Composed | None = None, /) -> Work:
+        """Return the work.
+
+        Raises:
+            MarkoptError: a key or an option does not exist, or a value is out of range.
         """
         ...
