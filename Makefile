@@ -19,7 +19,7 @@ help:
 	@echo "make readme put the demo's table and picture into README.md (runs the demo if need be)"
 	@echo "make study NAME=surge  run a study of experiments/; tables and figure in results/surge"
 	@echo "make live   the twin check and ten minutes on the local back end; needs HAProxy and quiet"
-	@echo "make figures  draw every figure from the committed tables, into figures and docs; the gallery"
+	@echo "make figures  draw every figure from the committed tables, into figures and docs, and the pages' tables"
 	@echo "make docs   build the documentation into site/, strictly and without a network"
 	@echo "make test   run the tests"
 	@echo "make fuzz   try properties of simulator and planners on random cases (FUZZ_EXAMPLES=2000 each)"
@@ -62,6 +62,9 @@ live: $(STAMP)
 
 figures: $(STAMP)
 	$(BIN)/python paper_figs/gallery.py
+	$(BIN)/python paper_figs/studies_page.py experiments/results docs/studies.md docs/images
+	$(BIN)/python paper_figs/ablations_page.py experiments/results docs/ablations.md
+	$(BIN)/python paper_figs/results_page.py
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site

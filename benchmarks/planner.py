@@ -10,9 +10,11 @@ rows run into their time limit from the third size on, so all of it takes half a
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -315,24 +317,32 @@ found. Greedy's plan without a cost breaks a limit of the statement.
 """
 
 
+def options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("sizes", nargs="*", type=size_of, metavar="SIZE", help="such as 20x30x100")
+    parser.add_argument("--limit", type=float, default=60.0, help="of the rivals' solvers, seconds")
+    parser.add_argument("--planners", nargs="+", choices=ROWS, default=list(ROWS))
+    return parser.parse_args(arguments)
+
+
+def size_of(text: str) -> str:
+    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*x[1-9]\d*", text):
+        raise argparse.ArgumentTypeError(
+            f"expected OFFERSxINTERVALSxSCENARIOS such as 20x30x100, got {text!r}"
+        )
+    return text
+
+
 def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--child"]:
         child(arguments[1], arguments[2], int(arguments[3]), float(arguments[4]))
         return 0
-    limit_s = 60.0
-    if "--limit" in arguments:
-        at = arguments.index("--limit")
-        limit_s = float(arguments[at + 1])
-        del arguments[at : at + 2]
-    names = list(ROWS)
-    if "--planners" in arguments:
-        at = arguments.index("--planners")
-        names = arguments[at + 1].split(";")
-        del arguments[at : at + 2]
+    given = options(arguments)
+    limit_s = given.limit
     rows: list[Row] = []
-    for size in arguments or SIZES:
+    for size in given.sizes or SIZES:
         for seed in SEEDS:
-            for name in names:
+            for name in given.planners:
                 rivals = name not in ("program", "greedy")
                 if rivals and seed != SEEDS[0]:
                     continue
@@ -341,7 +351,7 @@ def main(arguments: list[str]) -> int:
                 print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     text = page(rows, limit_s)
     print(text)
-    if not arguments and names == list(ROWS):
+    if not given.sizes and given.planners == list(ROWS):
         RESULT.write_text(text, encoding="utf-8")
     return 0
 

@@ -9,6 +9,7 @@ name, where one key alone does not tell what differs.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from finished_rows import FinishedRows, setting_digest
 from numpy.typing import NDArray
 
 from markopt.assembly import ConfigParts, compare_settings
@@ -50,12 +52,14 @@ class Study:
     """A study's name, and its columns that tell cases apart, each from a case's configuration.
 
     ``variants`` are sets of overrides by the name that stands in the column ``variant``.
+    ``completed`` are overrides that follow from a case's configuration, such as a load by service.
     ``by_window`` keeps a row per minute too.
     """
 
     name: str
     labels: Mapping[str, Callable[[DictConfig], Any]] = field(default_factory=dict)
     variants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    completed: Callable[[DictConfig], tuple[str, ...]] | None = None
     by_window: bool = True
 
     @property
@@ -94,6 +98,10 @@ def cases(study: Study, overrides: Sequence[str]) -> list[Case]:
         for variant, changes in (study.variants or {"": ()}).items():
             job = (*plain, *changes)
             config = compose(job).config
+            if study.completed is not None:
+                wanted = study.completed(config)
+                job += tuple(text for text in wanted if text.partition("=")[0] not in given)
+                config = compose(job).config
             labels = {name: read(config) for name, read in study.labels.items()}
             if study.variants:
                 labels["variant"] = variant
@@ -257,8 +265,23 @@ def markdown(rows: Sequence[Row]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def finished_or_compared(case: Case, unfinished: Path, *, by_window: bool) -> list[list[Row]]:
+    """Return a case's rows as ``compared`` does; a run that was cut off has left them behind."""
+    digest = setting_digest(case.config, ignored=("output",), measuring=Path(__file__))
+    finished = FinishedRows(unfinished / "cases.jsonl", digest)
+    found = finished.get(case.labels)
+    if found is None:
+        episodes, windows = compared(case, by_window=by_window)
+        found = {EPISODES: episodes, WINDOWS: windows}
+        finished.add(case.labels, found)
+    return [found[EPISODES], found[WINDOWS]]
+
+
 def run_study(study: Study, overrides: Sequence[str]) -> Path:
     """Run a study's cases and write its tables; returns their folder, which appears whole.
+
+    Cases that have ended lie in ``FOLDER.unfinished`` until all have: started again with the same
+    configuration and code, the study goes on where it was.
 
     Raises:
         MarkoptError: a setting is wrong, a load cannot be served, or the folder exists.
@@ -267,9 +290,10 @@ def run_study(study: Study, overrides: Sequence[str]) -> Path:
     episodes: list[Row] = []
     windows: list[Row] = []
     with whole_folder(output_folder(study, found)) as folder:
+        unfinished = folder.final.with_name(f"{folder.final.name}.unfinished")
         for number, case in enumerate(found, start=1):
             print(f"{study.name} {number}/{len(found)}: {case.labels}", file=sys.stderr)
-            of_case = compared(case, by_window=study.by_window)
+            of_case = finished_or_compared(case, unfinished, by_window=study.by_window)
             episodes += of_case[0]
             windows += of_case[1]
         table = markdown(summary(episodes, study.columns))
@@ -277,6 +301,7 @@ def run_study(study: Study, overrides: Sequence[str]) -> Path:
         if study.by_window:
             replace_text(folder.path / WINDOWS, csv_text(windows))
         replace_text(folder.path / "table.md", table)
+    shutil.rmtree(unfinished, ignore_errors=True)
     print(table)
     print(folder.final)
     return folder.final
