@@ -37,7 +37,7 @@ EPISODE = (
     "controller.samples=30",
 )
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-SERIAL, CEILING = "serial", "side by side"
+SERIAL, CEILING = "serial", "serial sweeps side by side"
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def launchers(workers: int) -> dict[str, tuple[str, ...]]:
 
 def command(hours: float, seeds: range, launcher: Sequence[str] = ()) -> list[str]:
     """Return the arguments of ``markopt`` but for the output."""
-    span = f"workload.evaluate_s={3600 * hours:g}"
-    return ["run", "-m", *EPISODE, span, f"seed=range({seeds.start},{seeds.stop})", *launcher]
+    length = f"workload.evaluate_s={3600 * hours:g}"
+    return ["run", "-m", *EPISODE, length, f"seed=range({seeds.start},{seeds.stop})", *launcher]
 
 
 def run(*sweeps: tuple[Sequence[str], Path]) -> float:
@@ -107,7 +107,7 @@ def measure(hours: float, jobs: int, workers: int, scratch: Path) -> list[Row]:
         load = os.getloadavg()[0]
         rows.append(Row(hours, name, run(*sweeps), load))
         print(
-            f"{hours:g} h, {name}: {rows[-1].wall_s:.1f} s (load average {load:.1f})",
+            f"{span(hours)}, {name}: {rows[-1].wall_s:.1f} s (load average {load:.1f})",
             file=sys.stderr,
         )
     expected = summaries(scratch / SERIAL)
@@ -116,11 +116,16 @@ def measure(hours: float, jobs: int, workers: int, scratch: Path) -> list[Row]:
     return rows
 
 
+def span(hours: float) -> str:
+    """Return a length in words."""
+    return "one hour" if hours == 1 else f"{hours:g} hours"
+
+
 def lines_of(rows: Sequence[Row], jobs: int) -> list[str]:
     """Return the table's lines for episodes of one length."""
     walls = {row.name: row.wall_s for row in rows}
     return [
-        f"| {row.hours:g} | {row.name} | {row.wall_s:.1f} | {row.wall_s / jobs:.2f} | "
+        f"| {span(row.hours)} | {row.name} | {row.wall_s:.1f} | {row.wall_s / jobs:.2f} | "
         f"{walls[SERIAL] / row.wall_s:.2f} | {100 * walls[CEILING] / row.wall_s:.0f} % | "
         f"{row.load:.1f} |"
         for row in rows
@@ -143,9 +148,9 @@ def table(blocks: Sequence[Sequence[Row]], jobs: int, workers: int) -> str:
         f"{GOAL} times as fast on two cores. *{CEILING.capitalize()}*: the jobs shared out among "
         f"{workers} serial sweeps that run at the same time, the most that these cores give.",
         "",
-        "| episode, h | launcher | whole, s | per episode, s | times as fast | of the ceiling "
+        "| episodes of | launcher | whole, s | per episode, s | times as fast | of the ceiling "
         "| load average at the start |",
-        "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
         *(line for rows in blocks for line in lines_of(rows, jobs)),
         "",
     ]
