@@ -19,16 +19,16 @@ from study_tables import Study, main, run_study
 
 SCALE = {
     "inception_v3": 20,
-    "inception_bn": 30,
+    "inception_bn": 15,
     "nasnet": 1.5,
     "opennmt": 1,
     "lstm_ptb": 4,
-    "resnet200": 30,
-    "vgg16": 30,
-    "caffenet": 30,
-    "squeezenet": 30,
+    "resnet200": 15,
+    "vgg16": 15,
+    "caffenet": 15,
+    "squeezenet": 15,
 }
-"""Times the loads' mean of about 64 requests/s: some two to ten of a service's cheapest instances.
+"""Times the loads' mean of about 64 requests/s: one to ten of a service's cheapest instances.
 
 At MArk's own scales (1.8, 0.5, 3) a single instance carries most services all day, and every policy
 holds exactly that one.

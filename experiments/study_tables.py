@@ -28,6 +28,7 @@ from markopt.evaluation.differences import paired_t_interval
 from markopt.evaluation.folder import csv_text, replace_text, whole_folder
 from markopt.evaluation.outcome import EpisodeResult, summarize
 from markopt.evaluation.tabulation import row
+from markopt.evaluation.tuning import Tuned
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -130,12 +131,21 @@ def compared(case: Case, *, by_window: bool = True) -> tuple[list[Row], list[Row
             f"({base.controller.interval_s:g}), got {base.cloud.latency_window_s}"
         )
     comparison = compare(ConfigParts(case.overrides, settings.planners), settings)
-    episodes = [{**case.labels, **episode_row(e)} for e in comparison.episodes]
+    tuned = {entry.policy: tuned_to(entry) for entry in comparison.tuned}
+    episodes = [
+        {**case.labels, **episode_row(e), "tuned": tuned.get(e.policy, "")}
+        for e in comparison.episodes
+    ]
     windows: list[Row] = []
     for policy in settings.planners if by_window else ():
         found = [windows_of(episode) for episode in comparison.of(policy)]
         windows += [{**case.labels, "policy": policy, **entry} for entry in over_seeds(found)]
     return episodes, windows
+
+
+def tuned_to(entry: Tuned) -> str:
+    """Return what a policy's knobs were tuned to, in one cell."""
+    return " ".join(f"{name}={value:g}" for name, value in entry.values.items())
 
 
 def episode_row(episode: EpisodeResult) -> Row:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from figure_style import Entry, main
+from figure_style import Entry, chosen, distinct, main, read_rows, values
 from swept_figure import Swept, draw_swept, told_costs
 
 ENTRIES = {
@@ -32,7 +32,20 @@ def draw(folder: Path) -> Any:
 
 def caption(folder: Path) -> str:
     """Return what the figure finds."""
-    return f"With the best batches, MArk's and none, on five services: {told_costs(folder)}."
+    rows = chosen(read_rows(folder / "episodes.csv"), policy="program") or read_rows(
+        folder / "episodes.csv"
+    )
+    told = []
+    for service in distinct(rows, "service"):
+        usd = {
+            row: values(chosen(rows, service=service, batching=row), "cost_usd").mean()
+            for row in distinct(rows, "batching")
+        }
+        told.append(f"{max(usd.values()) / min(usd.values()):.3g} times ({service})")
+    return (
+        f"Without batches {rows[0]['policy']} costs {', '.join(told)} what it costs with the best "
+        f"ones. Over services and batch sizes {told_costs(folder)}."
+    )
 
 
 if __name__ == "__main__":

@@ -83,7 +83,8 @@ def tune(
     """Return the cheapest value of ``grid`` whose attainment reaches ``target_share``.
 
     ``grid`` goes from cheap and risky to dear and safe. ``grid`` search tries every value;
-    ``bisection`` assumes that attainment rises along the grid and tries about log2 of them.
+    ``bisection`` tries fewer: it assumes that attainment rises along the grid, and that the cost of
+    what reaches the target falls and then rises.
 
     Raises:
         ConfigError: the search has no such name, or the target is no share.
@@ -199,18 +200,31 @@ def _in_turn(knobs: Sequence[Knob], target_share: float, trials: _Trials, *, hal
 def _halved(
     grid: Sequence[Value], target_share: float, one: Callable[[Value], Trial]
 ) -> list[Trial]:
-    """Return about log2 trials of a grid along which attainment rises."""
+    """Return few trials of a grid, by halves towards the cheapest value that reaches the target.
+
+    Along the grid attainment must rise, and the cost of what reaches the target fall and then rise:
+    safer is cheaper as long as it saves more on functions than it spends on instances.
+    """
     found: dict[int, Trial] = {}
+
+    def at(index: int) -> Trial:
+        found[index] = one(grid[index])
+        return found[index]
+
     low, high = 0, len(grid) - 1
     while low < high:
         middle = (low + high) // 2
-        found[middle] = one(grid[middle])
-        if found[middle].attainment >= target_share:
-            high = middle
-        else:
+        riskier = at(middle)
+        if riskier.attainment < target_share or _dearer(riskier, at(middle + 1), target_share):
             low = middle + 1
-    found.setdefault(low, one(grid[low]))
+        else:
+            high = middle
+    at(low)
     return list(found.values())
+
+
+def _dearer(riskier: Trial, safer: Trial, target_share: float) -> bool:
+    return safer.attainment >= target_share and safer.cost_usd < riskier.cost_usd
 
 
 def _refined(knob: Knob, best: Trial, target_share: float, trials: _Trials, steps: int) -> Trial:

@@ -31,7 +31,23 @@ def test_both_searches_agree_where_attainment_rises(target, size):
     first = tune("p", "k", grid, target, attempt=attempt, search="grid")
     second = tune("p", "k", grid, target, attempt=attempt, search="bisection")
     assert (first.value, first.attained) == (second.value, second.attained)
-    assert len(second.trials) <= 5
+    assert len(second.trials) <= 7
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 8), st.integers(0, 1), st.integers(2, 9))
+def test_both_searches_find_the_valley_of_the_cost(valley, least, size):
+    """Safer is cheaper up to a point, where a miss is answered by a dear function."""
+    grid = tuple(float(k) for k in range(size))
+
+    def attempt(value):
+        return Trial(
+            value, attainment=0.99 if value >= least else 0.9, cost_usd=abs(value - valley)
+        )
+
+    first = tune("p", "k", grid, 0.98, attempt=attempt, search="grid")
+    second = tune("p", "k", grid, 0.98, attempt=attempt, search="bisection")
+    assert (first.cost_usd, first.attained) == (second.cost_usd, second.attained)
 
 
 def test_a_dearer_value_is_not_taken_for_a_higher_attainment():
