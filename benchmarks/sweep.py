@@ -1,7 +1,8 @@
 """Measure a sweep of episodes on Ray and on all cores beside the same sweep serially.
 
 Run from the repository root:
-``.venv/bin/python benchmarks/sweep.py [--jobs 100] [--hours 1,6] [--workers 2]``.
+``.venv/bin/python benchmarks/sweep.py [--jobs 100] [--hours 1,2] [--workers 2]
+[--launchers NAME ...]``.
 Every command is timed whole, its start included: composing, Ray's local cluster, workers that
 import everything, result files and reports. Every process has one thread, so that only processes
 are compared. For each length of the episodes there is also a ceiling: the same jobs as several
@@ -89,19 +90,23 @@ def summaries(folder: Path) -> dict[str, bytes]:
     return {path.parent.name: path.read_bytes() for path in folder.rglob("summary.json")}
 
 
-def measure(hours: float, jobs: int, workers: int, scratch: Path) -> list[Row]:
-    """Return a row for each way to do the jobs, and check that their results agree."""
+def measure(
+    hours: float, jobs: int, workers: int, scratch: Path, wanted: Sequence[str]
+) -> list[Row]:
+    """Return a row for each wanted way to do the jobs, and check that their results agree."""
     run((command(hours, range(1)), scratch / "warm"))  # what is cached is there from here on
     ways = {
         name: [(command(hours, range(jobs), launcher), scratch / name)]
         for name, launcher in launchers(workers).items()
+        if name in (SERIAL, *wanted)
     }
     bounds = [jobs * part // workers for part in range(workers + 1)]
-    ways[CEILING] = [
-        (command(hours, range(low, high)), scratch / CEILING / str(low))
-        for low, high in itertools.pairwise(bounds)
-        if high > low
-    ]
+    if CEILING in wanted:
+        ways[CEILING] = [
+            (command(hours, range(low, high)), scratch / CEILING / str(low))
+            for low, high in itertools.pairwise(bounds)
+            if high > low
+        ]
     rows = []
     for name, sweeps in ways.items():
         load = os.getloadavg()[0]
@@ -126,10 +131,14 @@ def lines_of(rows: Sequence[Row], jobs: int) -> list[str]:
     walls = {row.name: row.wall_s for row in rows}
     return [
         f"| {span(row.hours)} | {row.name} | {row.wall_s:.1f} | {row.wall_s / jobs:.2f} | "
-        f"{walls[SERIAL] / row.wall_s:.2f} | {100 * walls[CEILING] / row.wall_s:.0f} % | "
+        f"{walls[SERIAL] / row.wall_s:.2f} | {_share(walls.get(CEILING), row.wall_s)} | "
         f"{row.load:.1f} |"
         for row in rows
     ]
+
+
+def _share(ceiling_s: float | None, wall_s: float) -> str:
+    return "" if ceiling_s is None else f"{100 * ceiling_s / wall_s:.0f} %"
 
 
 def table(blocks: Sequence[Sequence[Row]], jobs: int, workers: int) -> str:
@@ -160,14 +169,17 @@ def table(blocks: Sequence[Sequence[Row]], jobs: int, workers: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--jobs", type=int, default=100)
-    parser.add_argument("--hours", default="1,6", help="lengths of the episodes")
+    parser.add_argument("--hours", default="1,2", help="lengths of the episodes")
     parser.add_argument("--workers", type=int, default=2)
+    ways = [*launchers(1), CEILING]
+    parser.add_argument("--launchers", nargs="+", choices=ways, default=ways)
     parser.add_argument("--output", type=Path, default=RESULT)
     given = parser.parse_args()
     blocks = []
     for hours in [float(text) for text in given.hours.split(",")]:
         with tempfile.TemporaryDirectory() as scratch:
-            blocks.append(measure(hours, given.jobs, given.workers, Path(scratch)))
+            folder = Path(scratch)
+            blocks.append(measure(hours, given.jobs, given.workers, folder, given.launchers))
     text = table(blocks, given.jobs, given.workers)
     print(text)
     given.output.write_text(text, encoding="utf-8")
