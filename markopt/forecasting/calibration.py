@@ -11,6 +11,7 @@ from scipy.special import ndtri
 
 from markopt.core import Forecast, RateSeries
 from markopt.errors import ConfigError
+from markopt.forecasting.history import BEYOND_THE_HIGHEST
 from markopt.forecasting.level_tracking import LevelTracker
 from markopt.forecasting.protocol import Forecaster
 from markopt.forecasting.score_map import (
@@ -24,7 +25,6 @@ from markopt.forecasting.score_map import (
 
 Array = NDArray[np.float64]
 
-_LARGEST_LOG_RATE = 25.0
 _ERROR_MEMORY = 50.0
 
 DEFAULT_LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.98)
@@ -46,6 +46,10 @@ class Calibrated:
     spans, evenly (the randomised probability integral transform of Czado, Gneiting and Held,
     Biometrics 65, 2009, without its noise). Otherwise no band of a service with two requests a
     minute could ever hold 90 %.
+
+    No path is moved beyond twice the highest rate seen so far: where the wrapped forecaster is far
+    off, levels lie at scores that its quantiles have to be drawn out to, and in logarithms a line
+    drawn out is an explosion. What the wrapped forecaster itself says may lie higher.
 
     Args:
         forecaster: the forecaster that is wrapped.
@@ -70,12 +74,14 @@ class Calibrated:
         self.gains = gains
         self.window = window
         self._check_settings()
-        self._start(0, 0.0)
+        self._start(0, 0.0, 0.0)
 
     def fit(self, history: RateSeries) -> Self:
         """Fit the wrapped forecaster; every level starts as it claims."""
         self.forecaster.fit(history)
-        self._start(len(history), counting_unit_rps(history.rate_rps))
+        known = history.rate_rps[np.isfinite(history.rate_rps)]
+        highest_rps = float(known.max()) if len(known) else 0.0
+        self._start(len(history), counting_unit_rps(history.rate_rps), highest_rps)
         return self
 
     def update(self, observed: RateSeries) -> None:
@@ -84,6 +90,7 @@ class Calibrated:
         for rate_rps in observed.rate_rps.tolist():
             if not np.isnan(rate_rps):
                 self._learn(rate_rps)
+                self._highest_rps = max(self._highest_rps, rate_rps)
             self._seen += 1
 
     def forecast(self, horizon: int, samples: int, rng: np.random.Generator) -> Forecast:
@@ -102,7 +109,8 @@ class Calibrated:
         self._combined[slot, :horizon] = scores
         claimed = claimed_scores(logs, raw.probabilities, rng)
         wanted = LevelMap(ndtri(self.levels), scores).real(claimed.T).T
-        paths = np.expm1(np.clip(at_scores(knots, wanted), 0.0, _LARGEST_LOG_RATE))
+        most = np.maximum(np.log1p(BEYOND_THE_HIGHEST * self._highest_rps), logs.max(axis=0))
+        paths = np.expm1(np.clip(at_scores(knots, wanted), 0.0, most))
         if self._unit_rps > 0.0:
             paths = self._unit_rps * np.rint(paths / self._unit_rps)
         return Forecast(raw.start_s, raw.interval_s, paths, raw.probabilities, raw.statistic)
@@ -131,8 +139,9 @@ class Calibrated:
         miss = np.abs(np.log1p(rate_rps) - knots[:, len(KNOT_SCORES) // 2])
         self._error[steps] += (miss - self._error[steps]) / _ERROR_MEMORY
 
-    def _start(self, seen: int, unit_rps: float) -> None:
+    def _start(self, seen: int, unit_rps: float, highest_rps: float) -> None:
         self._seen = seen
+        self._highest_rps: float = highest_rps
         self._unit_rps = unit_rps
         self._tracker = LevelTracker(self.levels, self.gains, self.window)
         self._error = np.zeros(0)

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from markopt.core import RateSeries
 from markopt.errors import ConfigError, DataError
 
+BEYOND_THE_HIGHEST = 2.0
+"""Times the highest rate seen that paths may be drawn out or multiplied to."""
+
 
 @final
 class ObservedHistory:

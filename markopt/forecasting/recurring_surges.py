@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 
 from markopt.core import Forecast, RateSeries
 from markopt.errors import ConfigError
-from markopt.forecasting.history import ObservedHistory, require_fitted, steps_of
+from markopt.forecasting.history import (
+    BEYOND_THE_HIGHEST,
+    ObservedHistory,
+    require_fitted,
+    steps_of,
+)
 from markopt.forecasting.protocol import Forecaster
 
 _WEIGHT = 2.0
@@ -33,8 +38,9 @@ class RecurringSurges:
     ``period_s`` and the same age of the last surge in whole periods. Classes with few intervals
     lean on their place within the period, and places on all intervals. Its shape, the rates over
     the level, is drawn from the newest ``memory`` surges. Paths in which one begins follow the
-    larger of the wrapped forecaster's rates and the surge's, from the median level before; a surge
-    that has begun is the wrapped forecaster's. Learning is O(1) per interval.
+    larger of the wrapped forecaster's rates and the surge's, from the median level before, at most
+    twice the highest rate seen: the shape of a spike in a quiet night says nothing of a busy hour.
+    A surge that has begun is the wrapped forecaster's. Learning is O(1) per interval.
 
     Args:
         forecaster: the forecaster that is wrapped, of mean rates.
@@ -199,6 +205,7 @@ class _Surges:
         medians = np.median(raw.paths_rps, axis=0)
         level = self._level_before(history, len(history))
         last = np.full(raw.samples, self.onsets[-1])
+        most_rps = BEYOND_THE_HIGHEST * np.nanmax(history.rates)
         for step in range(raw.horizon):
             index = len(history) + step
             if step:
@@ -209,7 +216,7 @@ class _Surges:
             if not begins.any() or not np.isfinite(level):
                 continue
             until = min(step + self._length, raw.horizon)
-            surge = level * chosen[begins, : until - step]
+            surge = np.minimum(level * chosen[begins, : until - step], most_rps)
             paths[begins, step:until] = np.maximum(paths[begins, step:until], surge)
             last[begins] = index
         return paths

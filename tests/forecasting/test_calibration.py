@@ -244,6 +244,24 @@ def test_the_rank_correlation_of_the_paths_over_the_horizon_stays():
     assert after.std() > 2.0 * before.std()
 
 
+def test_a_forecaster_far_off_is_not_drawn_out_beyond_twice_the_highest_rate():
+    """As the World Cup's evenings met an LSTM that had learnt from quiet weeks."""
+    rates = 100.0 * np.exp(np.linspace(0.0, 2.5, 240)) * iid(240) / 100.0
+    series = RateSeries(0.0, INTERVAL_S, rates)
+    forecaster = Calibrated(Fixed(0.05), gains=(0.1,))
+    forecaster.fit(part(series, 0, FIRST))
+    rng = np.random.default_rng(0)
+    for at in range(FIRST, 230):
+        paths = forecaster.forecast(8, 100, rng).paths_rps
+        assert paths.max() <= 2.0 * rates[:at].max() * (1.0 + 1e-9)
+        forecaster.update(part(series, at, at + 1))
+    assert 0.8 < np.median(paths[:, 0]) / rates[229] < 1.3  # it still follows, ten times as high
+    high = Calibrated(Fixed(3.0))
+    high.fit(part(series, 0, FIRST))
+    wide = high.forecast(8, 100, np.random.default_rng(1)).paths_rps
+    assert wide.max() > 2.0 * rates[:FIRST].max()  # what the wrapped one says itself stays
+
+
 def test_state_and_work_do_not_grow_with_the_past():
     """The state has one size, and an update looks at one outcome per step of the horizon."""
     rates = iid(500)

@@ -84,6 +84,16 @@ def test_a_drawn_surge_follows_a_past_one_from_the_level_of_today() -> None:
     np.testing.assert_allclose(surging[:, ONSET + LENGTH :], 10.0)
 
 
+def test_the_shape_of_a_quiet_night_does_not_multiply_a_busy_hour_without_bound() -> None:
+    quiet = every_second_half_hour(1140).rate_rps / 100.0
+    history = RateSeries(0.0, INTERVAL_S, np.concatenate([quiet[:-6], np.full(6, 1000.0)]))
+    forecaster = RecurringSurges(
+        Flat(1000.0), PERIOD * INTERVAL_S, length_s=LENGTH * INTERVAL_S
+    ).fit(history)
+    paths_rps = forecast_of(forecaster, horizon=2 * PERIOD + ONSET + LENGTH).paths_rps
+    assert paths_rps.max() == 2000.0  # three times the level would be 3000
+
+
 def test_while_a_surge_lasts_no_other_begins() -> None:
     forecaster = fitted(part(burst_series(), 0, 480 + ONSET + 2))
     assert [forecaster.chance(step) for step in range(LENGTH - 2)] == [0.0] * (LENGTH - 2)
