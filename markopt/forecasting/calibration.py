@@ -74,6 +74,7 @@ class Calibrated:
         self.gains = gains
         self.window = window
         self._check_settings()
+        self._highest_rps = 0.0
         self._start(0, 0.0, 0.0)
 
     def fit(self, history: RateSeries) -> Self:
@@ -141,7 +142,7 @@ class Calibrated:
 
     def _start(self, seen: int, unit_rps: float, highest_rps: float) -> None:
         self._seen = seen
-        self._highest_rps: float = highest_rps
+        self._highest_rps = highest_rps
         self._unit_rps = unit_rps
         self._tracker = LevelTracker(self.levels, self.gains, self.window)
         self._error = np.zeros(0)
