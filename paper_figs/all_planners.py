@@ -27,7 +27,7 @@ from figure_style import (
 )
 from figure_style import main as draw_to_file
 from first_result import with_table
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from studies_page import Cells, cost, markdown
 
 ENTRIES = {
@@ -70,7 +70,7 @@ def table(folder: Path) -> list[Cells]:
     rows = read_rows(folder / "episodes.csv")
     traces, reference = distinct(rows, "variant"), _reference(rows)
     heads = [f"{trace}: USD | against {reference} | in time" for trace in traces]
-    lines = [["", "policy", *" | ".join(heads).split(" | ")]]
+    lines = [["place", "policy", *" | ".join(heads).split(" | ")]]
     for place, policy in enumerate(by_cost(rows), start=1):
         cells = []
         for trace in traces:
@@ -105,6 +105,7 @@ def draw(folder: Path) -> Any:
             axes.plot(of_trace[policy], place, "o", color=color, markerfacecolor=face, markersize=4)
         axes.axvline(1.0, color=MUTED, linewidth=0.8)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_title(trace.replace("_", " "))

@@ -81,7 +81,7 @@ def draw(folder: Path) -> Any:
                 [x for x, _ in shown if x is not None],
                 [y for x, y in shown if x is not None],
                 linestyle="none",
-                marker=MARKERS[at % len(MARKERS)],
+                marker=MARKERS[(at + at // len(PALETTE)) % len(MARKERS)],
                 markersize=3.5,
                 color=PALETTE[at % len(PALETTE)],
                 label=service,
