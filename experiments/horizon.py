@@ -19,7 +19,7 @@ STUDY = Study(
     "horizon",
     {},
     {
-        "2 min ahead": ("controller.horizon=2",),
+        "3 min ahead": ("controller.horizon=3",),
         "5 min ahead": ("controller.horizon=5",),
         "15 min ahead": ("controller.horizon=15",),
         "30 min ahead": ("controller.horizon=30",),

@@ -142,6 +142,12 @@ class _Candidates:
         requests = interval_s * np.where(idle[:, None] | on_time, served, 0.0).sum(axis=1)
         usd = np.where(idle, running_usd, running_usd + self._overhead_usd)
         usable = (idle | self._may_launch()) & (requests > 0.0)
+        if not usable.any() and not (idle[:, None] | on_time).any():
+            raise Infeasible(
+                f"Greedy: needs {shortage[0]:.1f} rps of throughput more, but no launch is ready "
+                f"within the {tau + len(shortage)} intervals of the horizon: the quickest takes "
+                f"{self.delay.min()}"
+            )
         if not usable.any():
             raise Infeasible(
                 f"Greedy: needs {shortage[0]:.1f} rps of throughput more, but stock, vCPU and "
