@@ -125,7 +125,7 @@ def test_no_candidate_left_is_infeasible() -> None:
     limited = plain([offer("c5.large")], [[100.0] * 4], limits=Limits(max_vcpus=4.0))
     with pytest.raises(Infeasible, match="vCPU"):
         SURE.plan(limited)
-    with pytest.raises(Infeasible, match="within the 2 intervals of the horizon: .* takes 2"):
+    with pytest.raises(Infeasible, match=r"within the 2 intervals of the horizon: .* takes 2"):
         SURE.plan(plain([offer("c5.large", launch_delay_s=100.0)], [[100.0] * 2]))
 
 
