@@ -62,7 +62,6 @@ live: $(STAMP)
 
 figures: $(STAMP)
 	$(BIN)/python paper_figs/gallery.py
-	$(BIN)/python paper_figs/studies_page.py experiments/results docs/studies.md docs/images
 	$(BIN)/python paper_figs/ablations_page.py experiments/results docs/ablations.md
 	$(BIN)/python paper_figs/all_planners.py experiments/results/all_planners README.md
 	$(BIN)/python paper_figs/results_page.py

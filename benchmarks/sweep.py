@@ -144,10 +144,11 @@ def _share(ceiling_s: float | None, wall_s: float) -> str:
 def table(blocks: Sequence[Sequence[Row]], jobs: int, workers: int) -> str:
     """Return the result as Markdown."""
     shown = " ".join(command(blocks[0][0].hours, range(jobs)))
+    called = " ".join(["benchmarks/sweep.py", *sys.argv[1:]])
     lines = [
         "# Sweeps in parallel",
         "",
-        "Written by `.venv/bin/python benchmarks/sweep.py`, which runs",
+        f"Written by `.venv/bin/python {called}`, which runs",
         f"`markopt {shown}`",
         "as it is, with joblib's launcher and on a local Ray cluster, for each length of the "
         "episodes.",

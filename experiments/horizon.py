@@ -1,6 +1,6 @@
 """How far ahead should a plan look, and how often should it be made?
 
-Horizons of 2 to 30 minutes, decisions every 30 to 300 s. Policies are tuned to one attainment on
+Horizons of 3 to 30 minutes, decisions every 30 to 300 s. Policies are tuned to one attainment on
 the same hours of the day before, as ``conf/experiment/horizon.yaml`` has it; writes
 ``results/horizon``, from which ``paper_figs/horizon.py`` draws the figure.
 
@@ -28,6 +28,7 @@ STUDY = Study(
             "workload.interval_s=30",
             "controller.horizon=30",
             "cloud.latency_window_s=30",
+            "cloud.arrival_block_s=30",
         ),
         "every 120 s": (
             "controller.interval_s=120",
