@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from figure_style import Entry, main
+from figure_style import Entry, chosen, distinct, main, read_rows, values
 from swept_figure import Swept, draw_swept, told_costs
 
 ENTRIES = {
@@ -32,7 +32,17 @@ def draw(folder: Path) -> Any:
 
 def caption(folder: Path) -> str:
     """Return what the figure finds."""
-    return f"Whatever the horizon and the interval: {told_costs(folder)}."
+    rows = read_rows(folder / "episodes.csv")
+    first = rows[0]["policy"]
+    usd = {
+        case: values(chosen(rows, variant=case, policy=first), "cost_usd").mean()
+        for case in distinct(rows, "variant")
+    }
+    best, worst = min(usd, key=lambda case: usd[case]), max(usd, key=lambda case: usd[case])
+    return (
+        f"{first} costs least with '{best}' ({usd[best]:.3g} USD) and most with '{worst}' "
+        f"({usd[worst]:.3g}). Whatever the horizon and the interval {told_costs(folder)}."
+    )
 
 
 if __name__ == "__main__":
