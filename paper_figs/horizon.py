@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from figure_style import Entry, chosen, distinct, main, read_rows, values
-from swept_figure import Swept, draw_swept, told_costs
+from figure_style import Entry, main
+from swept_figure import Swept, draw_swept, told_costs, told_ends
 
 ENTRIES = {
     "horizon": Entry(
@@ -32,17 +32,7 @@ def draw(folder: Path) -> Any:
 
 def caption(folder: Path) -> str:
     """Return what the figure finds."""
-    rows = read_rows(folder / "episodes.csv")
-    first = rows[0]["policy"]
-    usd = {
-        case: values(chosen(rows, variant=case, policy=first), "cost_usd").mean()
-        for case in distinct(rows, "variant")
-    }
-    best, worst = min(usd, key=lambda case: usd[case]), max(usd, key=lambda case: usd[case])
-    return (
-        f"{first} costs least with '{best}' ({usd[best]:.3g} USD) and most with '{worst}' "
-        f"({usd[worst]:.3g}). Whatever the horizon and the interval {told_costs(folder)}."
-    )
+    return f"{told_ends(folder, 'variant')}. Whatever the horizon: {told_costs(folder)}."
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from figure_style import Entry, main
-from swept_figure import Swept, draw_swept, told_costs
+from swept_figure import Swept, draw_swept, told_costs, told_ends
 
 ENTRIES = {
     "spot": Entry(
@@ -32,7 +32,7 @@ def draw(folder: Path) -> Any:
 
 def caption(folder: Path) -> str:
     """Return what the figure finds."""
-    return f"Whatever is bought: {told_costs(folder)}."
+    return f"{told_ends(folder, 'variant')}. Whatever is bought: {told_costs(folder)}."
 
 
 if __name__ == "__main__":

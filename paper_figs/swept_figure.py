@@ -130,3 +130,18 @@ def told_costs(folder: Path) -> str:
             more.append(100.0 * (usd / base - 1.0))
         told.append(f"{policy} costs {min(more):.0f} to {max(more):.0f} %")
     return f"{' and '.join(told)} more than {first}"
+
+
+def told_ends(folder: Path, column: str) -> str:
+    """Return in which case of a column the first policy costs least, and in which most."""
+    rows = read_rows(folder / "episodes.csv")
+    first = rows[0]["policy"]
+    usd = {
+        case: values(chosen(rows, **{column: case}, policy=first), "cost_usd").mean()
+        for case in distinct(rows, column)
+    }
+    least, most = min(usd, key=lambda case: usd[case]), max(usd, key=lambda case: usd[case])
+    return (
+        f"{first} costs least with '{least}' ({usd[least]:.3g} USD), most with '{most}' "
+        f"({usd[most]:.3g})"
+    )
