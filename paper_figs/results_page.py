@@ -351,7 +351,8 @@ def page() -> str:
     if (source := STUDIES / "all_planners").exists():
         parts.append(
             "## All planners on three real traces\n\n"
-            f"`make study NAME=all_planners`\n\n{markdown(all_planners.table(source))}\n"
+            "<!-- not run: takes half an hour, and needs traces that are not shipped -->\n"
+            f"```sh\nmake study NAME=all_planners\n```\n\n{markdown(all_planners.table(source))}\n"
             f"![{all_planners.ENTRIES['all_planners'].title}](images/all_planners.svg)\n"
         )
     return "\n".join(parts)

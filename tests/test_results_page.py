@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from markopt.composition import options
+from markopt.assembly import compare_settings
+from markopt.composition import compose, options
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -69,3 +70,23 @@ def test_a_goal_is_met_or_missed_and_what_has_none_is_neither(script):
     for line in all_lines(script):
         assert (line.met is None) == (line.goal == ""), line
         assert ("**no**" in line.cells()) == (line.met is False)
+
+
+def test_all_planners_are_in_the_table_of_the_readme(script):
+    """After a new study: ``make figures``."""
+    study = script.all_planners
+    source = script.STUDIES / "all_planners"
+    rows = study.read_rows(source / "episodes.csv")
+    settings = compare_settings(compose(["experiment=all_planners"]).config)
+    assert {row["policy"] for row in rows} == set(settings.planners)
+    assert {int(row["seed"]) for row in rows} == set(settings.seeds)
+    left_out = {
+        "cvxpy",
+        "pulp",
+        "program_hard_slo",
+        "program_with_standbys",
+        "greedy_with_standbys",
+    }
+    assert set(options("planner")) - set(settings.planners) == left_out
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert study.with_table(readme, study.markdown(study.table(source)), study.MARKS) == readme
