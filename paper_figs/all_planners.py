@@ -21,13 +21,14 @@ from figure_style import (
     Row,
     chosen,
     distinct,
+    name_lines,
     plt,
     read_rows,
+    use_log_scale,
     values,
 )
 from figure_style import main as draw_to_file
 from first_result import with_table
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from studies_page import Cells, cost, markdown
 
 ENTRIES = {
@@ -104,13 +105,9 @@ def draw(folder: Path) -> Any:
             axes.plot([1.0, of_trace[policy]], [place, place], color=color, linewidth=1.0)
             axes.plot(of_trace[policy], place, "o", color=color, markerfacecolor=face, markersize=4)
         axes.axvline(1.0, color=MUTED, linewidth=0.8)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        use_log_scale(axes, across=True)
         axes.set_title(trace.replace("_", " "))
-    grid[0, 0].set_yticks(np.arange(len(order)), order)
-    grid[0, 0].invert_yaxis()
+    name_lines(grid[0, 0], order)
     grid[0, len(found) // 2].set_xlabel(f"Bill over {_reference(rows)}'s (hollow: misses 98 %)")
     return figure
 

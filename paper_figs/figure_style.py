@@ -191,12 +191,24 @@ def grid_over_time(
     return figure
 
 
-def use_log_scale(axes: Any, subs: Sequence[float] = (1.0, 2.0, 5.0)) -> None:
-    """Make the vertical axis logarithmic, with plain numbers at ``subs`` of every decade."""
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=subs))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_locator(NullLocator())
+def use_log_scale(
+    axes: Any, subs: Sequence[float] = (1.0, 2.0, 5.0), *, across: bool = False
+) -> None:
+    """Make the vertical axis, or that ``across``, logarithmic: plain numbers at ``subs``."""
+    if across:
+        axes.set_xscale("log")
+    else:
+        axes.set_yscale("log")
+    axis = axes.xaxis if across else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def name_lines(axes: Any, names: Sequence[str]) -> None:
+    """Put a name beside every line of a panel of horizontal lines, the first on top."""
+    axes.set_yticks(np.arange(len(names)), names)
+    axes.invert_yaxis()
 
 
 def legend_below(figure: Any, axes: Any, columns: int = 6) -> None:

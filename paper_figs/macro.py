@@ -22,11 +22,12 @@ from figure_style import (
     distinct,
     legend_below,
     main,
+    name_lines,
     plt,
     read_rows,
+    use_log_scale,
     values,
 )
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
 ENTRIES = {
     "macro": Entry(
@@ -87,12 +88,9 @@ def draw(folder: Path) -> Any:
                 label=service,
             )
         axes.axvline(1.0, color=MUTED, linewidth=0.8)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        use_log_scale(axes, (1.0,), across=True)
         axes.set_title(load)
-    grid[0, 0].set_yticks(np.arange(len(policies)), policies)
-    grid[0, 0].invert_yaxis()
+    name_lines(grid[0, 0], policies)
     grid[0, len(loads) // 2].set_xlabel(
         "Times cheaper than SageMaker-style scaling, at EC2's prices"
     )

@@ -134,3 +134,49 @@ def test_every_ablation_can_be_run_and_drawn_by_its_name(scripts):
         assert scripts("experiments", name).STUDY.name == name
         assert name in scripts("paper_figs", name).ENTRIES
         assert compose([f"experiment={name}"]).sweep
+
+
+def test_a_study_that_was_cut_off_goes_on_where_it_was(scripts, tmp_path, monkeypatch):
+    study, tables = scripts("experiments", "launch_delay"), scripts("experiments", "study_tables")
+    given = [*SMALL, "catalog.launch_delay_s=10,300", f"output={tmp_path / 'out'}"]
+    compared, done = tables.compared, []
+
+    def cut_off(case, **options):
+        if done:
+            raise KeyboardInterrupt
+        done.append(case.labels)
+        return compared(case, **options)
+
+    monkeypatch.setattr(tables, "compared", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        study.run(given)
+    assert not (tmp_path / "out").exists()
+
+    def goes_on(case, **options):
+        done.append(case.labels)
+        return compared(case, **options)
+
+    monkeypatch.setattr(tables, "compared", goes_on)
+    rows = rows_of(study.run(given) / "episodes.csv")
+    assert [labels["launch_delay_s"] for labels in done] == [10.0, 300.0]
+    assert [row["launch_delay_s"] for row in rows[::2]] == ["10", "300"]
+    assert not (tmp_path / "out.unfinished").exists()
+
+
+def test_a_study_says_what_was_tuned(scripts, tmp_path):
+    study = scripts("experiments", "launch_delay")
+    rest = [text for text in SMALL if not text.startswith("compare.at_equal_slo")]
+    tuned = ["compare.at_equal_slo=0.9", "compare.tune_s=300", "compare.tune_earlier_s=300"]
+    folder = study.run([*rest, *tuned, "catalog.launch_delay_s=10", f"output={tmp_path / 'out'}"])
+    found = {row["policy"]: row["tuned"] for row in rows_of(folder / "episodes.csv")}
+    assert found["greedy"].startswith("headroom=")
+    assert found["lambda_only"] == ""
+
+
+def test_loads_of_the_macro_benchmark_follow_the_service_unless_they_are_given(scripts):
+    study, tables = scripts("experiments", "macro"), scripts("experiments", "study_tables")
+    found = tables.cases(study.STUDY, ["service=nasnet,squeezenet"])
+    scales = {(c.labels["service"], c.config.workload.scale) for c in found}
+    assert scales == {("nasnet", study.SCALE["nasnet"]), ("squeezenet", study.SCALE["squeezenet"])}
+    given = tables.cases(study.STUDY, ["service=nasnet", "workload.scale=3"])
+    assert {case.config.workload.scale for case in given} == {3}
